@@ -1,0 +1,82 @@
+"""Functions on Tensors under torch's names and signatures: ``import ... as F``."""
+
+from ..ops import (
+    abs,
+    amax,
+    amin,
+    argmax,
+    argmin,
+    avg_pool2d,
+    clip,
+    conv2d,
+    cos,
+    cumsum,
+    erf,
+    exp,
+    flip,
+    floor,
+    fold,
+    leaky_relu,
+    linear,
+    log,
+    log_softmax,
+    logsumexp,
+    max_pool2d,
+    maximum,
+    minimum,
+    permute,
+    power,
+    relu,
+    reshape,
+    sigmoid,
+    sign,
+    sin,
+    softmax,
+    softplus,
+    sqrt,
+    sum,
+    tanh,
+    unfold,
+    where,
+)
+from .activation import batch_norm, dropout, gelu, layer_norm, normalize
+from .basic import (
+    concatenate,
+    einsum,
+    embedding,
+    expand,
+    flatten,
+    gather,
+    matmul,
+    max,
+    mean,
+    min,
+    one_hot,
+    pad,
+    scatter_add,
+    split,
+    squeeze,
+    stack,
+    take_along_axis,
+    transpose,
+    unsqueeze,
+    var,
+)
+from .loss import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+)
+from .spatial import (
+    adaptive_avg_pool2d,
+    affine_grid,
+    conv_transpose2d,
+    grid_sample,
+    interpolate,
+)
+
+clamp, cat, pow = clip, concatenate, power
+
+__all__ = [name for name in dir() if not name.startswith("_")]

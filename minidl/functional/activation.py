@@ -1,0 +1,151 @@
+"""Activations, dropout and normalisation, in torch's signatures."""
+
+import math
+
+import numpy as np
+
+from .. import ops, random
+from ..backend import asarray
+from ..errors import ArgumentError, ShapeError
+from ..ops._geometry import axes
+from ..tensor import Tensor
+from .basic import mean
+
+
+def gelu(x, approximate="none"):
+    """``x Phi(x)``, Phi the normal distribution function; "tanh" approximates it.
+
+    Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", section 2.
+    """
+    if approximate == "none":
+        return x * 0.5 * (1.0 + ops.erf(x * math.sqrt(0.5)))
+    if approximate == "tanh":
+        inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
+        return x * 0.5 * (1.0 + ops.tanh(inner))
+    raise ArgumentError(
+        f"gelu: approximate must be 'none' or 'tanh'; got {approximate!r}"
+    )
+
+
+def dropout(x, p=0.5, training=True, *, mask=None):
+    """``x * mask / (1 - p)`` in training, else ``x``.
+
+    ``mask`` (bool, the shape of x) says what is kept; without one it is drawn from
+    minidl's generator, each element kept with probability ``1 - p``.
+
+    Source: Srivastava et al. 2014, "Dropout", with the scaling moved to training time.
+    """
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"dropout: p must be in [0, 1]; got {p}")
+    if mask is not None and (mask.dtype.kind != "b" or mask.shape != x.shape):
+        raise ShapeError(
+            f"dropout: mask must be bool{x.shape}; got {mask.dtype}{tuple(mask.shape)}"
+        )
+    if not training or (p == 0 and mask is None):
+        return x
+    if p == 1:
+        return x * 0.0
+    if mask is None:
+        keep = random.generator().random(x.shape, dtype="float32") >= p
+        mask = Tensor(asarray(keep, None, x.device))
+    return x * (1.0 / (1.0 - p)) * mask
+
+
+def batch_norm(
+    x,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel of (N, C, ...).
+
+    In training the mean and (biased) variance are those of the batch, and the running
+    ones, if given, move by ``momentum`` towards them (towards the unbiased variance),
+    in place; otherwise the running ones are used.
+
+    Raises: ShapeError, also where a batch has one value per channel.
+    Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithm 1.
+    """
+    if x.ndim < 2:
+        raise ShapeError(f"batch_norm: input must be (N, C, ...); got {x.shape}")
+    channels = x.shape[1]
+    for name, t in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
+        if t is not None and t.shape != (channels,):
+            raise ShapeError(f"batch_norm: {name} must be ({channels},); got {t.shape}")
+    if (running_mean is None) != (running_var is None):
+        raise ArgumentError(
+            "batch_norm: running_mean and running_var go together; got one of them"
+        )
+    shape = (1, channels) + (1,) * (x.ndim - 2)
+    over = (0, *range(2, x.ndim))
+    if training:
+        n = x.numel() // max(channels, 1)
+        if n < 2:
+            raise ShapeError(
+                "batch_norm: training needs more than 1 value per channel; "
+                f"got {x.shape}"
+            )
+        center = mean(x, over, True)
+        d = x - center
+        spread = mean(d * d, over, True)
+        if running_mean is not None:
+            _move(running_mean, center, momentum)
+            _move(running_var, spread, momentum, n / (n - 1))
+    else:
+        if running_mean is None or running_var is None:
+            raise ArgumentError(
+                "batch_norm: running_mean and running_var must be given "
+                "when not training"
+            )
+        d = x - running_mean.reshape(shape)
+        spread = running_var.reshape(shape)
+    y = d / ops.sqrt(spread + eps)
+    if weight is not None:
+        y = y * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
+
+
+def _move(running, batch, momentum, scale=1.0):
+    running.data *= 1 - momentum
+    running.data += (momentum * scale) * batch.data.reshape(-1)
+
+
+def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axes.
+
+    Source: Ba, Kiros and Hinton 2016, "Layer Normalization", equation 4.
+    """
+    shape = (
+        (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+    )
+    shape = tuple(shape)
+    if not shape or x.shape[x.ndim - len(shape) :] != shape:
+        raise ShapeError(f"layer_norm: input must end in {shape}; got {x.shape}")
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and t.shape != shape:
+            raise ShapeError(f"layer_norm: {name} must be {shape}; got {t.shape}")
+    over = tuple(range(x.ndim - len(shape), x.ndim))
+    d = x - mean(x, over, True)
+    y = d / ops.sqrt(mean(d * d, over, True) + eps)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def normalize(x, p=2.0, dim=1, eps=1e-12):
+    """``x / max(norm, eps)``, the ``p``-norm taken along ``dim``; p >= 1 and finite."""
+    if not 1 <= p < math.inf:
+        raise ArgumentError(f"normalize: p must be >= 1 and finite; got {p}")
+    dim = axes("normalize", dim, x.ndim)
+    powered = x * x if p == 2 else ops.abs(x) ** p
+    least = max(eps**p, float(np.finfo(x.dtype).tiny))  # not rounded to 0 in float32
+    total = ops.clip(ops.sum(powered, dim=dim, keepdim=True), min=least)
+    return x / (ops.sqrt(total) if p == 2 else total ** (1.0 / p))

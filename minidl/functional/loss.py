@@ -1,0 +1,121 @@
+"""Losses: each takes ``reduction`` "mean", "sum" or "none"."""
+
+import math
+
+from .. import ops
+from ..errors import ArgumentError, DtypeError, RangeError, ShapeError
+from ..tensor import Tensor
+from .basic import gather, mean, squeeze, unsqueeze
+
+
+def _reduce(where, loss, reduction):
+    if reduction == "none":
+        return loss
+    if reduction not in ("mean", "sum"):
+        raise ArgumentError(
+            f"{where}: reduction must be 'mean', 'sum' or 'none'; got {reduction!r}"
+        )
+    if reduction == "mean" and loss.numel() == 0:
+        raise ShapeError(f"{where}: batch must not be empty; got {loss.shape}")
+    return mean(loss) if reduction == "mean" else ops.sum(loss)
+
+
+def _same_shape(where, x, target):
+    came = getattr(target, "shape", type(target).__name__)
+    if x.shape != came:
+        raise ShapeError(
+            f"{where}: target must have the shape of input {x.shape}; got {came}"
+        )
+
+
+def cross_entropy(logits, target, *, reduction="mean", label_smoothing=0.0):
+    """``-sum_c t_c log softmax(logits)_c``, t mixed with the uniform distribution.
+
+    Shapes: logits (N, C, ...); target int (N, ...) of classes in [0, C), or float like
+    logits, probabilities that add up to 1 along axis 1.
+    Args: label_smoothing e in [0, 1]: ``t = (1 - e) t + e / C``.
+    Raises: ShapeError, DtypeError, RangeError for a label outside [0, C).
+    Source: smoothing from Szegedy et al. 2016, "Rethinking the Inception Architecture".
+    """
+    if logits.ndim < 2:
+        raise ShapeError(
+            f"cross_entropy: logits must be (N, C, ...); got {logits.shape}"
+        )
+    if not 0 <= label_smoothing <= 1:
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing must be in [0, 1]; got {label_smoothing}"
+        )
+    if not hasattr(target, "dtype"):
+        kind = type(target).__name__
+        raise DtypeError(f"cross_entropy: target must be a Tensor; got {kind}")
+    target = target if isinstance(target, Tensor) else Tensor(target)
+    logp = ops.log_softmax(logits, dim=1)
+    if target.dtype.kind == "f":
+        _same_shape("cross_entropy", logits, target)
+        hit = ops.sum(logp * target, dim=1)
+    elif target.dtype.kind in "iu":
+        _check_labels(logits, target)
+        hit = squeeze(gather(logp, 1, unsqueeze(target, 1)), 1)
+    else:
+        raise DtypeError(
+            f"cross_entropy: target must be classes (integers) or "
+            f"probabilities (floats); got {target.dtype}"
+        )
+    if label_smoothing:
+        hit = hit * (1.0 - label_smoothing) + mean(logp, 1) * label_smoothing
+    return _reduce("cross_entropy", -hit, reduction)
+
+
+def _check_labels(logits, target):
+    expected = (logits.shape[0], *logits.shape[2:])
+    if target.shape != expected:
+        raise ShapeError(
+            f"cross_entropy: target must be {expected} for logits "
+            f"{logits.shape}; got {target.shape}"
+        )
+    if target.device == "cpu" and target.numel():  # a look at the GPU's would wait
+        low, high = int(target.data.min()), int(target.data.max())
+        if low < 0 or high >= logits.shape[1]:
+            raise RangeError(
+                f"cross_entropy: labels must be in [0, {logits.shape[1]}); "
+                f"got {low if low < 0 else high}"
+            )
+
+
+def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
+    """``-(t log s(x) + (1 - t) log(1 - s(x)))``, s the sigmoid, without overflow.
+
+    Written as ``t softplus(-x) + (1 - t) softplus(x)``, which is smooth at 0, too.
+    """
+    _same_shape("binary_cross_entropy_with_logits", x, target)
+    no, yes = (ops.softplus(z, threshold=math.inf) for z in (-x, x))
+    loss = target * no + (1.0 - target) * yes
+    return _reduce("binary_cross_entropy_with_logits", loss, reduction)
+
+
+def mse_loss(x, target, *, reduction="mean"):
+    """``(x - target)^2``."""
+    _same_shape("mse_loss", x, target)
+    d = x - target
+    return _reduce("mse_loss", d * d, reduction)
+
+
+def l1_loss(x, target, *, reduction="mean"):
+    """``|x - target|``."""
+    _same_shape("l1_loss", x, target)
+    return _reduce("l1_loss", ops.abs(x - target), reduction)
+
+
+def huber_loss(x, target, *, reduction="mean", delta=1.0):
+    """``d^2 / 2`` where ``|d| <= delta``, else ``delta (|d| - delta / 2)``.
+
+    d is ``x - target``.
+
+    Source: Huber 1964, "Robust Estimation of a Location Parameter".
+    """
+    if not delta > 0:
+        raise ArgumentError(f"huber_loss: delta must be > 0; got {delta}")
+    _same_shape("huber_loss", x, target)
+    d = ops.abs(x - target)
+    near = ops.clip(d, max=delta)  # one formula for both sides of the joint
+    return _reduce("huber_loss", near * (d - near * 0.5), reduction)

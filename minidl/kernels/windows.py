@@ -1,0 +1,114 @@
+"""Sliding windows over images: im2col and its adjoint col2im.
+
+``x`` is (N, C, H, W); a window geometry is ``kernel (kh, kw)``, ``stride (sh, sw)``,
+``padding ((top, bottom), (left, right))`` of zeros and ``dilation (dh, dw)``.
+Columns are (C, kh, kw, N, oh, ow): every output position of one kernel tap lies in one
+contiguous row, so a convolution is a single matrix product.
+"""
+
+import numpy as np
+
+from ..backend import xp_of
+from ._dispatch import Kernel, jit, prange
+
+
+def output_size(size, kernel, stride, padding, dilation):
+    """Window positions along each axis: ``(size + pads - d (k - 1) - 1) // s + 1``."""
+    return tuple(
+        (n + sum(p) - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation)
+    )
+
+
+def _taps(kernel, stride, dilation, out):
+    """For each kernel tap, the slices of the padded image that it visits."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            top, left = i * dilation[0], j * dilation[1]
+            rows = slice(top, top + stride[0] * (out[0] - 1) + 1, stride[0])
+            cols = slice(left, left + stride[1] * (out[1] - 1) + 1, stride[1])
+            yield i, j, rows, cols
+
+
+def unfold_reference(x, kernel, stride, padding, dilation):
+    """Columns of all windows: one slice of the padded image per kernel tap."""
+    xp, (n, c) = xp_of(x), x.shape[:2]
+    out = output_size(x.shape[2:], kernel, stride, padding, dilation)
+    padded = xp.pad(x, ((0, 0), (0, 0), *padding))
+    cols = xp.empty((c, *kernel, n, *out), x.dtype)
+    for i, j, rows, columns in _taps(kernel, stride, dilation, out):
+        cols[:, i, j] = padded[:, :, rows, columns].transpose(1, 0, 2, 3)
+    return cols
+
+
+def fold_reference(cols, size, kernel, stride, padding, dilation):
+    """The adjoint of `unfold`: add every column back to where it was read."""
+    xp, c, n, out = xp_of(cols), cols.shape[0], cols.shape[3], cols.shape[4:]
+    (top, bottom), (left, right) = padding
+    padded = xp.zeros(
+        (n, c, size[0] + top + bottom, size[1] + left + right), cols.dtype
+    )
+    for i, j, rows, columns in _taps(kernel, stride, dilation, out):
+        padded[:, :, rows, columns] += cols[:, i, j].transpose(1, 0, 2, 3)
+    return padded[:, :, top : top + size[0], left : left + size[1]]
+
+
+@jit(parallel=True)
+def _unfold_loop(x, cols, sh, sw, top, left, dh, dw):
+    n, _, h, w = x.shape
+    c, kh, kw, _, oh, ow = cols.shape
+    for tap in prange(c * kh * kw):
+        ch, i, j = tap // (kh * kw), tap // kw % kh, tap % kw
+        shift = j * dw - left
+        first = min(max(-(shift // sw), 0), ow)  # smallest q with q * sw + shift >= 0
+        last = max(min((w - 1 - shift) // sw + 1, ow), first)
+        for b in range(n):
+            for p in range(oh):
+                row = p * sh + i * dh - top
+                if row < 0 or row >= h:
+                    for q in range(ow):
+                        cols[ch, i, j, b, p, q] = 0
+                    continue
+                for q in range(first):
+                    cols[ch, i, j, b, p, q] = 0
+                for q in range(first, last):
+                    cols[ch, i, j, b, p, q] = x[b, ch, row, q * sw + shift]
+                for q in range(last, ow):
+                    cols[ch, i, j, b, p, q] = 0
+
+
+@jit(parallel=True)
+def _fold_loop(cols, x, sh, sw, top, left, dh, dw):
+    n, _, h, w = x.shape
+    c, kh, kw, _, oh, ow = cols.shape
+    for ch in prange(c):
+        for i in range(kh):
+            for j in range(kw):
+                shift = j * dw - left
+                first = min(max(-(shift // sw), 0), ow)
+                last = max(min((w - 1 - shift) // sw + 1, ow), first)
+                for b in range(n):
+                    for p in range(oh):
+                        row = p * sh + i * dh - top
+                        if 0 <= row < h:
+                            for q in range(first, last):
+                                x[b, ch, row, q * sw + shift] += cols[ch, i, j, b, p, q]
+
+
+def unfold_cpu(x, kernel, stride, padding, dilation):
+    out = output_size(x.shape[2:], kernel, stride, padding, dilation)
+    cols = np.empty((x.shape[1], *kernel, x.shape[0], *out), x.dtype)
+    (top, _), (left, _) = padding
+    _unfold_loop(np.ascontiguousarray(x), cols, *stride, top, left, *dilation)
+    return cols
+
+
+def fold_cpu(cols, size, kernel, stride, padding, dilation):
+    x = np.zeros((cols.shape[3], cols.shape[0], *size), cols.dtype)
+    (top, _), (left, _) = padding
+    _fold_loop(np.ascontiguousarray(cols), x, *stride, top, left, *dilation)
+    return x
+
+
+unfold = Kernel(unfold_reference, unfold_cpu)
+fold = Kernel(fold_reference, fold_cpu)

@@ -1,0 +1,73 @@
+"""Options of windowed ops and axes, as users write them and as kernels want them."""
+
+from ..errors import ArgumentError, ShapeError
+
+
+def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
+    """``value`` (an int or two, each >= ``least``) as (vertical, horizontal)."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    whole = all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values)
+    if len(values) != 2 or not whole or min(values) < least:
+        raise ArgumentError(
+            f"{where}: {name} must be an integer >= {least} or a pair of them; "
+            f"got {value!r}"
+        )
+    return tuple(int(v) for v in values)
+
+
+def padding_pairs(where, padding, kernel, stride, dilation):
+    """``((top, bottom), (left, right))`` from an int, a pair, two pairs or a word.
+
+    The words are torch's: ``"valid"`` (none) and ``"same"`` (stride 1 only; of an odd
+    total the extra row goes to the bottom, the extra column to the right).
+    """
+    if padding == "valid":
+        return ((0, 0), (0, 0))
+    if padding == "same":
+        if stride != (1, 1):
+            raise ArgumentError(f"{where}: padding 'same' needs stride 1; got {stride}")
+        total = [d * (k - 1) for k, d in zip(kernel, dilation)]
+        return tuple((t // 2, t - t // 2) for t in total)
+    nested = isinstance(padding, tuple | list) and isinstance(padding[0], tuple | list)
+    if nested and len(padding) == 2:
+        return tuple(pair(where, "padding", p, 0) for p in padding)
+    if isinstance(padding, str):
+        raise ArgumentError(
+            f"{where}: padding must be integers, 'valid' or 'same'; got {padding!r}"
+        )
+    return tuple((p, p) for p in pair(where, "padding", padding, 0))
+
+
+def image(where: str, name: str, x) -> None:
+    """Raise unless ``x`` is a batch of images (N, C, H, W)."""
+    if x.ndim != 4:
+        raise ShapeError(
+            f"{where}: {name} must be 4-D (N, C, H, W); got {tuple(x.shape)}"
+        )
+
+
+def fits(where, size, kernel, out) -> None:
+    """Raise unless at least one window fits into the padded image."""
+    if min(out) < 1:
+        raise ShapeError(
+            f"{where}: kernel {kernel} with its dilation must fit into the padded "
+            f"image; got image {tuple(size)}"
+        )
+
+
+def axes(where: str, dim, ndim: int) -> tuple[int, ...]:
+    """``dim`` (None for all, an int, or several) as sorted axes >= 0."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = dim if isinstance(dim, tuple | list) else (dim,)
+    return tuple(sorted({axis(where, d, ndim) for d in dims}))
+
+
+def axis(where: str, dim, ndim: int) -> int:
+    """One axis, counted from the end when negative, as an index >= 0."""
+    limit = max(ndim, 1)
+    if not hasattr(dim, "__index__") or not -limit <= dim < limit:
+        raise ArgumentError(
+            f"{where}: dim must be an integer in [{-limit}, {limit - 1}]; got {dim!r}"
+        )
+    return int(dim) % limit
