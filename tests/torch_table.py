@@ -1,0 +1,257 @@
+"""Torch's counterpart of every primitive and composition, with the same arguments."""
+
+import operator
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as TF
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
+
+
+def make(array, requires_grad):
+    """A torch tensor with memory of its own."""
+    return torch.from_numpy(array.copy()).requires_grad_(requires_grad)
+
+
+def foreign(a):
+    return make(a, False) if isinstance(a, np.ndarray) else a
+
+
+def both(function):
+    """``function(x, y)`` of tensors, where a number may stand for one of them."""
+
+    def paired(x, y):
+        like = x if isinstance(x, torch.Tensor) else y
+        return function(*(torch.as_tensor(a, dtype=like.dtype) for a in (x, y)))
+
+    return paired
+
+
+def vjp(function):
+    """Torch's own gradient of ``function(x)``, for an x of ``shape``, as a function."""
+
+    def pulled(g, shape):
+        x = torch.zeros(tuple(shape), dtype=g.dtype, requires_grad=True)
+        return torch.autograd.grad(function(x), x, g, create_graph=True)[0]
+
+    return pulled
+
+
+def dims(x, dim):
+    return tuple(range(x.ndim)) if dim is None else dim
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    if isinstance(padding, tuple) and isinstance(padding[0], tuple):
+        (top, bottom), (left, right) = padding
+        x, padding = TF.pad(x, (left, right, top, bottom)), 0
+    return TF.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d_input(g, weight, size, groups=1, **options):
+    shape = (len(g), weight.shape[1] * groups, *size)
+    return vjp(lambda x: conv2d(x, weight, groups=groups, **options))(g, shape)
+
+
+def conv2d_weight(x, g, kernel, groups=1, **options):
+    shape = (g.shape[1], x.shape[1] // groups, *kernel)
+    return vjp(lambda w: conv2d(x, w, groups=groups, **options))(g, shape)
+
+
+def constant_pad(x, pads, value=0.0):
+    return TF.pad(x, [n for pair in pads[::-1] for n in pair], value=value)
+
+
+def take(x, index):
+    """``x[index]``; torch knows no negative steps, so those become index arrays."""
+    index = list(index) if isinstance(index, tuple) else [index]
+    for axis, i in enumerate(index):
+        if isinstance(i, slice) and (i.step or 1) < 0:
+            i = np.arange(x.shape[axis])[i]
+        index[axis] = foreign(i)
+    return x[tuple(index)]
+
+
+def winners(x, options):
+    """Flat index of each window's maximum, as torch reports it."""
+    return TF.max_pool2d(x, **options, return_indices=True)[1].flatten(2)
+
+
+def max_pool2d_gather(h, x, **options):
+    at = winners(x, options)
+    shape = TF.max_pool2d(x, **options).shape
+    return h.flatten(2).gather(2, at).reshape(shape)
+
+
+def max_pool2d_scatter(g, x, **options):
+    return vjp(lambda h: max_pool2d_gather(h, x, **options))(g, x.shape)
+
+
+def avg_pool2d_spread(g, size, **options):
+    shape = (*g.shape[:2], *size)
+    return vjp(lambda x: TF.avg_pool2d(x, **options))(g, shape)
+
+
+OPS = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "power": operator.pow,
+    "maximum": both(torch.maximum),
+    "minimum": both(torch.minimum),
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "where": torch.where,
+    "neg": torch.neg,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": TF.relu,
+    "leaky_relu": TF.leaky_relu,
+    "softplus": TF.softplus,
+    "erf": torch.erf,
+    "abs": torch.abs,
+    "sign": torch.sign,
+    "floor": torch.floor,
+    "clip": torch.clip,
+    "sum_to": lambda x, shape: x.sum_to_size(shape),
+    "broadcast_to": lambda x, shape: x.broadcast_to(shape),
+    "conv2d": conv2d,
+    "conv2d_input": conv2d_input,
+    "conv2d_weight": conv2d_weight,
+    "unfold": TF.unfold,
+    "fold": TF.fold,
+    "reshape": lambda x, shape: x.reshape(shape),
+    "permute": torch.permute,
+    "flip": lambda x, dims: torch.flip(x, dims if isinstance(dims, tuple) else (dims,)),
+    "concatenate": lambda *xs, dim: torch.concatenate(xs, dim),
+    "constant_pad": constant_pad,
+    "getitem": take,
+    "putitem": lambda g, index, shape: vjp(lambda x: take(x, index))(g, shape),
+    "gather_along": lambda x, index, dim: torch.gather(x, dim, index),
+    "scatter_add_along": lambda x, i, src, dim: torch.scatter_add(x, dim, i, src),
+    "matrix_multiply": torch.matmul,
+    "linear": TF.linear,
+    "contract": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
+    "max_pool2d": TF.max_pool2d,
+    "max_pool2d_scatter": max_pool2d_scatter,
+    "max_pool2d_gather": max_pool2d_gather,
+    "avg_pool2d": TF.avg_pool2d,
+    "avg_pool2d_spread": avg_pool2d_spread,
+    "sum": torch.sum,
+    "amax": lambda x, dim=None, keepdim=False: torch.amax(x, dims(x, dim), keepdim),
+    "amin": lambda x, dim=None, keepdim=False: torch.amin(x, dims(x, dim), keepdim),
+    "argmax": torch.argmax,
+    "argmin": torch.argmin,
+    "cumsum": torch.cumsum,
+    "logsumexp": lambda x, dim=None, keepdim=False: torch.logsumexp(
+        x, dims(x, dim), keepdim),
+    "softmax": TF.softmax,
+    "log_softmax": TF.log_softmax,
+    "cast": lambda x, dtype: x.to(DTYPES[dtype]),
+}
+
+NO_COUNTERPART = {
+    "transfer": "on one device it is the identity; between devices it needs a GPU",
+}
+
+
+def affine_grid(theta, size, align_corners=False):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about a single pixel
+        return TF.affine_grid(theta, list(size), align_corners)
+
+
+def dropout(x, p=0.5, training=True, mask=None):
+    """The formula, with the mask that torch draws by itself."""
+    if not training:
+        return x
+    if mask is None or p == 1:
+        return TF.dropout(x, p)
+    return torch.where(mask, x / (1 - p), 0.0 * x)
+
+
+def expand(x, *sizes):
+    return x.expand(*sizes)
+
+
+def extreme(function):
+    def call(x, dim=None, keepdim=False):
+        return function(x) if dim is None else function(x, dim, keepdim)
+
+    return call
+
+
+def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=False):
+    corners = None if mode == "nearest" else align_corners
+    return TF.interpolate(x, size, scale_factor, mode, corners)
+
+
+def grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False):
+    return TF.grid_sample(x, grid, mode, padding_mode, align_corners)
+
+
+def layer_norm(x, normalized_shape, *rest):
+    whole = isinstance(normalized_shape, int)
+    return TF.layer_norm(x, [normalized_shape] if whole else normalized_shape, *rest)
+
+
+def pad(x, pad, mode="constant", value=None):
+    """TF.pad; its other modes take only the last axes, so the rest are flattened."""
+    if mode == "constant" or x.ndim == len(pad) // 2 + 2:
+        return TF.pad(x, pad, mode, value)
+    rest = x.shape[: x.ndim - len(pad) // 2]
+    out = TF.pad(x.flatten(0, len(rest) - 1)[None], pad, mode)[0]
+    return out.reshape(*rest, *out.shape[1:])
+
+
+FUNCTIONS = {
+    "adaptive_avg_pool2d": TF.adaptive_avg_pool2d,
+    "affine_grid": affine_grid,
+    "batch_norm": TF.batch_norm,
+    "binary_cross_entropy_with_logits": TF.binary_cross_entropy_with_logits,
+    "concatenate": torch.concatenate,
+    "conv_transpose2d": TF.conv_transpose2d,
+    "cross_entropy": TF.cross_entropy,
+    "dropout": dropout,
+    "einsum": torch.einsum,
+    "embedding": TF.embedding,
+    "expand": expand,
+    "flatten": torch.flatten,
+    "gather": torch.gather,
+    "gelu": lambda x, approximate="none": TF.gelu(x, approximate=approximate),
+    "grid_sample": grid_sample,
+    "huber_loss": TF.huber_loss,
+    "interpolate": interpolate,
+    "l1_loss": TF.l1_loss,
+    "layer_norm": layer_norm,
+    "matmul": torch.matmul,
+    "max": extreme(torch.max),
+    "mean": torch.mean,
+    "min": extreme(torch.min),
+    "mse_loss": TF.mse_loss,
+    "normalize": TF.normalize,
+    "one_hot": TF.one_hot,
+    "pad": pad,
+    "scatter_add": torch.scatter_add,
+    "split": torch.split,
+    "squeeze": lambda x, dim=None: x.squeeze() if dim is None else x.squeeze(dim),
+    "stack": torch.stack,
+    "take_along_axis": torch.take_along_dim,
+    "transpose": torch.transpose,
+    "unsqueeze": torch.unsqueeze,
+    "var": torch.var,
+}
+
+NO_FUNCTION: dict[str, str] = {}  # composition: why torch has none
