@@ -1,0 +1,75 @@
+"""Modules that hold modules: one after another, or as a list."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..errors import RangeError
+from .module import Module
+
+
+class _Container(Module):
+    """Submodules by number."""
+
+    def _items(self) -> list[tuple[str, Module]]:
+        return [(k, v) for k, v in self.__dict__.items() if isinstance(v, Module)]
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self._items())
+
+    def __getitem__(self, index):
+        items = self._items()
+        if isinstance(index, slice):
+            return self._slice(items[index])
+        if not -len(items) <= index < len(items):
+            raise RangeError(
+                f"{type(self).__name__}: index must be in [{-len(items)}, "
+                f"{len(items) - 1}]; got {index}"
+            )
+        return items[index][1]
+
+    def append(self, module: Module):
+        """Add one module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+
+class Sequential(_Container):
+    """Modules applied one after another: ``y = f_n(... f_2(f_1(x)))``.
+
+    Takes modules, or one mapping from names to modules. A slice is a Sequential of the
+    same modules under the same names.
+    """
+
+    def __init__(self, *modules: Module | Mapping[str, Module]):
+        super().__init__()
+        named = len(modules) == 1 and isinstance(modules[0], Mapping)
+        items = modules[0].items() if named else enumerate(modules)
+        for name, module in items:
+            self.add_module(str(name), module)
+
+    def _slice(self, items):
+        return Sequential(dict(items))
+
+    def forward(self, x):
+        for module in self:
+            x = module(x)
+        return x
+
+
+class ModuleList(_Container):
+    """A list whose modules are registered; it has no forward of its own."""
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        super().__init__()
+        self.extend(modules)
+
+    def _slice(self, items):
+        return ModuleList(module for _, module in items)
+
+    def extend(self, modules: Iterable[Module]) -> "ModuleList":
+        """Add all ``modules`` at the end."""
+        for module in modules:
+            self.append(module)
+        return self
