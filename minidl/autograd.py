@@ -46,7 +46,7 @@ def _graph(outputs):
             leaves[id(x)] = x
         elif id(x.node) not in nodes:
             if x.node.inputs is None:
-                raise GradError(f"backward: the graph behind {x.node.op.name} was freed; "
+                raise GradError(f"backward: graph behind {x.node.op.name} was freed; "
                                 "give the earlier backward retain_graph=True")
             nodes[id(x.node)] = x.node
             stack.extend(filter(_tracked, x.node.inputs))
