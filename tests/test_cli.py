@@ -245,5 +245,5 @@ def test_bench_engine_writes_its_rows(run, tmp_path, monkeypatch):
     status, out, _ = run("bench", "engine", "--rounds", 1, "--json", "rows.json")
     assert status == 0 and "lenet step" in out
     rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [r["name"] for r in rows][:1] == ["tiny op, forward + backward"]
+    assert [r["name"] for r in rows][:1] == ["tiny op, fwd + bwd"]
     assert all(r["ours"] > 0 for r in rows)

@@ -15,16 +15,17 @@ from . import measure
 BATCH = 64
 
 
-def _batch(rng):
-    x = rng.standard_normal((BATCH, 1, 28, 28)).astype(np.float32)
-    return x, rng.integers(0, 10, BATCH)
+def _batch(size):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((size, 1, 28, 28)).astype(np.float32)
+    return x, rng.integers(0, 10, size)
 
 
-def our_step(name: str):
+def our_step(name: str, batch: int = BATCH):
     """A function that does one training step of a registered model."""
     model = models.create(name)
     optimizer = optim.SGD(model.parameters(), 1e-3, momentum=0.9)
-    x, y = (Tensor(a) for a in _batch(np.random.default_rng(0)))
+    x, y = (Tensor(a) for a in _batch(batch))
 
     def step():
         loss = F.cross_entropy(model(x), y)
@@ -35,7 +36,7 @@ def our_step(name: str):
     return step
 
 
-def torch_step(name: str):
+def torch_step(name: str, batch: int = BATCH):
     """The same step of the same model in torch."""
     import torch
     from torch import nn
@@ -56,7 +57,7 @@ def torch_step(name: str):
             nn.Linear(500, 10),
         )
     optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
-    x, y = (torch.from_numpy(a) for a in _batch(np.random.default_rng(0)))
+    x, y = (torch.from_numpy(a) for a in _batch(batch))
 
     def step():
         loss = nn.functional.cross_entropy(model(x), y)
@@ -92,7 +93,8 @@ def _chain(make, ones):
     return run
 
 
-# Peak resident memory beyond what is resident before the first step, in MiB.
+# Peak resident memory of steps, in MiB, beyond what a step on one image left behind:
+# that one has loaded the libraries and compiled the kernels.
 _PEAK = """
 import sys
 from minidl.bench import engine
@@ -101,8 +103,8 @@ def status(key):
         if line.startswith(key):
             return int(line.split()[1])
 if {torch}: import torch; torch.set_num_threads({threads})
+engine.{kind}_step("lenet", 1)()
 step = engine.{kind}_step("lenet")
-{warm}
 open("/proc/self/clear_refs", "w").write("5")
 before = status("VmRSS")
 for _ in range(3): step()
@@ -113,7 +115,7 @@ _FIRST = "from minidl.bench import engine; engine.{kind}_step('lenet')()"
 
 
 def _peak(kind, threads):
-    code = _PEAK.format(kind=kind, torch=kind == "torch", threads=threads, warm="")
+    code = _PEAK.format(kind=kind, torch=kind == "torch", threads=threads)
     return float(measure.process(code)[1])
 
 
@@ -192,7 +194,7 @@ def run(console, rounds: int = 15, json_file: str | None = None) -> list[measure
     ones = tensor([1.0] * 4)
     rows = []
     for name, build in (
-        ("tiny op, forward + backward", _tiny),
+        ("tiny op, fwd + bwd", _tiny),
         ("chain of 20 tiny ops", _chain),
     ):
         peer = torch and build(
@@ -217,7 +219,7 @@ def run(console, rounds: int = 15, json_file: str | None = None) -> list[measure
     if os.path.exists("/proc/self/clear_refs"):
         rows.append(
             _paired(
-                "peak memory of a lenet step",
+                "lenet step, peak memory",
                 lambda: _peak("our", threads),
                 torch and (lambda: _peak("torch", threads)),
                 few,

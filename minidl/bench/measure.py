@@ -84,8 +84,7 @@ def table(title: str, rows: list[Row], peer: str):
 
     out = Table(
         title=title,
-        caption=f"ratio: {peer} / minidl, median of the pairs; above "
-        "1 we are faster or smaller",
+        caption=f"ratio: {peer} / minidl, median of pairs; > 1: we are ahead",
     )
     out.add_column("what")
     for name in ("minidl", peer, "ratio", "reach"):
