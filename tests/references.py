@@ -59,6 +59,34 @@ def each(function, dtype=np.float64):
     return reference
 
 
+def shift(x, dy, dx):
+    """Each pixel fetched from where it came, zero from outside."""
+    channels = x.shape[1]
+    down, right = (
+        [int(v) for v in d] if np.ndim(d) else [int(d)] * channels for d in (dy, dx)
+    )
+
+    def pixel(at):
+        n, c, i, j = at
+        i, j = i - down[c], j - right[c]
+        inside = 0 <= i < x.shape[2] and 0 <= j < x.shape[3]
+        return x[n, c, i, j] if inside else 0.0
+
+    return table(x.shape, pixel)
+
+
+def fwht(x):
+    """Signs by the parity of the bits that two indices share."""
+    n = x.shape[-1]
+
+    def entry(at):
+        *row, i = at
+        signs = ((-1) ** bin(i & j).count("1") for j in range(n))
+        return math.fsum(s * x[*row, j] for j, s in enumerate(signs))
+
+    return table(x.shape, entry)
+
+
 def softplus(x, beta=1.0, threshold=20.0):
     z = beta * x
     return x if z > threshold else (max(z, 0.0) + math.log1p(math.exp(-abs(z)))) / beta
@@ -350,6 +378,8 @@ REFERENCES = {
     "gather_along": lambda x, index, dim: table(
         index.shape, lambda i: x[moved(i, dim, index[i])]),
     "scatter_add_along": scatter_add_along,
+    "shift": shift,
+    "fwht": fwht,
     "cast": cast,
     "transfer": lambda x, device: table(x.shape, lambda i: x[i]),
 }

@@ -38,7 +38,7 @@ ADDED = {
 # Names whose torch documentation shows several signatures or an incomplete one, and
 # names that torch does not have as a function.
 UNREADABLE = {"argmax", "max", "mean", "min", "squeeze", "sum"}
-ABSENT = {"expand", "power", "take_along_axis"}
+ABSENT = {"expand", "fwht", "power", "shift", "take_along_axis"}
 
 
 def theirs(name):

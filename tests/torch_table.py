@@ -94,6 +94,27 @@ def avg_pool2d_spread(g, size, **options):
     return vjp(lambda x: TF.avg_pool2d(x, **options))(g, shape)
 
 
+def shift(x, dy, dx):
+    """Negative padding crops, positive padding lets zeros enter."""
+    channels, height, width = x.shape[1:]
+    dy, dx = (np.broadcast_to(d, channels).tolist() for d in (dy, dx))
+    planes = []
+    for c, (a, b) in enumerate(zip(dy, dx)):
+        if abs(a) >= height or abs(b) >= width:
+            planes.append(x[:, c] * 0)
+        else:
+            planes.append(TF.pad(x[:, c], (b, -b, a, -a)))
+    return torch.stack(planes, 1)
+
+
+def fwht(x):
+    """The product with Sylvester's matrix."""
+    h = torch.ones(1, 1, dtype=x.dtype)
+    while len(h) < x.shape[-1]:
+        h = torch.kron(torch.tensor([[1, 1], [1, -1]], dtype=x.dtype), h)
+    return x @ h
+
+
 OPS = {
     "add": operator.add,
     "sub": operator.sub,
@@ -121,6 +142,8 @@ OPS = {
     "leaky_relu": TF.leaky_relu,
     "softplus": TF.softplus,
     "erf": torch.erf,
+    "shift": shift,
+    "fwht": fwht,
     "abs": torch.abs,
     "sign": torch.sign,
     "floor": torch.floor,

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from threading import Lock
+from types import FunctionType
 
 import numpy as np
 
@@ -43,11 +44,17 @@ class Jit:
         import numba
 
         numba.config.THREADING_LAYER = "workqueue"
-        self.function.__globals__["prange"] = numba.prange
+        space, names = self.function.__globals__, self.function.__code__.co_names
+        helpers = {n: space[n].compiled for n in names if isinstance(space.get(n), Jit)}
+        function = FunctionType(
+            self.function.__code__,
+            {**space, **helpers, "prange": numba.prange},
+            self.function.__name__,
+        )
         try:
-            return numba.njit(cache=True, **self.options)(self.function)
+            return numba.njit(cache=True, **self.options)(function)
         except RuntimeError:  # Numba found no folder that it may write to
-            return numba.njit(**self.options)(self.function)
+            return numba.njit(**self.options)(function)
 
     def __call__(self, *args):
         if not self.options.get("parallel"):
@@ -59,7 +66,9 @@ class Jit:
 def jit(**options):
     """Decorate a loop to become a `Jit`; ``options`` go to ``numba.njit``.
 
-    Inside, ``prange`` names Numba's parallel range: import `prange` from here.
+    Inside, ``prange`` (imported from here) names Numba's parallel range, and a `Jit` of
+    the same file may be called. Of the same file only: an edit of another file would
+    not invalidate what is cached.
     """
     return lambda function: Jit(function, **options)
 

@@ -47,5 +47,6 @@ from .shape import (
     scatter_add_along,
 )
 from .transfer import cast, transfer
+from .transform import fwht, shift
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -28,8 +28,8 @@ def padding_pairs(where, padding, kernel, stride, dilation):
             raise ArgumentError(f"{where}: padding 'same' needs stride 1; got {stride}")
         total = [d * (k - 1) for k, d in zip(kernel, dilation)]
         return tuple((t // 2, t - t // 2) for t in total)
-    nested = isinstance(padding, tuple | list) and isinstance(padding[0], tuple | list)
-    if nested and len(padding) == 2:
+    pairs = isinstance(padding, tuple | list) and len(padding) == 2
+    if pairs and isinstance(padding[0], tuple | list):
         return tuple(pair(where, "padding", p, 0) for p in padding)
     if isinstance(padding, str):
         raise ArgumentError(
@@ -56,11 +56,14 @@ def fits(where, size, kernel, out) -> None:
 
 
 def axes(where: str, dim, ndim: int) -> tuple[int, ...]:
-    """``dim`` (None for all, an int, or several) as sorted axes >= 0."""
+    """``dim`` (None for all, an int, or several) as sorted axes >= 0; none of a 0-d."""
     if dim is None:
         return tuple(range(ndim))
     dims = dim if isinstance(dim, tuple | list) else (dim,)
-    return tuple(sorted({axis(where, d, ndim) for d in dims}))
+    found = sorted(axis(where, d, ndim) for d in dims)
+    if len(set(found)) < len(found):
+        raise ArgumentError(f"{where}: dim must name each axis once; got {dim!r}")
+    return tuple(found) if ndim else ()
 
 
 def axis(where: str, dim, ndim: int) -> int:

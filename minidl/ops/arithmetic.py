@@ -97,7 +97,8 @@ def _power_by_x(g, _y, x, y):
 
 def _power_by_y(g, y, x, _exponent):
     if isinstance(x, int | float):
-        return g * y * (math.log(x) if x else 0.0)
+        slope = math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
+        return g * y * slope
     return g * y * log(where(x == 0.0, 1.0, x))
 
 

@@ -30,6 +30,11 @@ def _check(where, channels, weight, groups):
             f"{where}: groups must divide {weight.shape[0]} output "
             f"channels; got {groups}"
         )
+    if 0 in weight.shape:
+        raise ShapeError(
+            f"{where}: weight must have at least 1 entry on each axis; "
+            f"got {tuple(weight.shape)}"
+        )
     if channels != weight.shape[1] * groups:
         raise ShapeError(
             f"{where}: input must have {weight.shape[1]} channels in each of "

@@ -7,6 +7,7 @@ from ..samples import E, S
 from ._geometry import axes, axis
 from .comparison import where
 from .shape import flip, reshape
+from .transfer import cast
 
 
 def _reduced(r):
@@ -38,7 +39,8 @@ def _spread(g, x, dim, keepdim, name):
 )
 def sum(x, *, dim=None, keepdim=False):
     """The sum over ``dim``; whole numbers and bools are summed as int64."""
-    return x.sum(axis=axes("sum", dim, x.ndim), keepdims=keepdim)
+    y = x.sum(axis=axes("sum", dim, x.ndim), keepdims=keepdim)
+    return y if y.dtype.kind != "u" else y.astype("int64")
 
 
 def _nonempty(name, x, dim):
@@ -111,8 +113,9 @@ def argmin(x, *, dim=None, keepdim=False):
     errors=lambda r: [E(ArgumentError, "dim must be given", r(2))] + _bad_dim(r),
 )
 def cumsum(x, *, dim):
-    """Running sums along ``dim``."""
-    return x.cumsum(axis=axis("cumsum", dim, x.ndim))
+    """Running sums along ``dim``; whole numbers and bools are summed as int64."""
+    y = x.cumsum(axis=axis("cumsum", dim, x.ndim)).reshape(x.shape)
+    return y if y.dtype.kind != "u" else y.astype("int64")
 
 
 @primitive(
@@ -143,8 +146,9 @@ def logsumexp(x, *, dim=None, keepdim=False):
 )
 def softmax(x, *, dim):
     """``exp(x) / sum(exp(x))`` along ``dim``, shifted by the maximum."""
-    z = xp_of(x).exp(x - x.max(axis=_nonempty("softmax", x, dim), keepdims=True))
-    return z / z.sum(axis=axis("softmax", dim, x.ndim), keepdims=True)
+    over = _nonempty("softmax", x, dim)
+    z = xp_of(x).exp(x - x.max(axis=over, keepdims=True))
+    return z / z.sum(axis=over, keepdims=True)
 
 
 @primitive(
@@ -160,16 +164,14 @@ def softmax(x, *, dim):
 )
 def log_softmax(x, *, dim):
     """``x - logsumexp(x)`` along ``dim``."""
-    xp = xp_of(x)
-    z = x - x.max(axis=_nonempty("log_softmax", x, dim), keepdims=True)
-    return z - xp.log(
-        xp.exp(z).sum(axis=axis("log_softmax", dim, x.ndim), keepdims=True)
-    )
+    xp, over = xp_of(x), _nonempty("log_softmax", x, dim)
+    z = x - x.max(axis=over, keepdims=True)
+    return z - xp.log(xp.exp(z).sum(axis=over, keepdims=True))
 
 
 def _extreme_vjp(g, y, x, *, dim, keepdim):
     hit = x == _spread(y.detach(), x, dim, keepdim, "amax")
-    ties = sum(where(hit, x.detach() * 0.0 + 1.0, 0.0), dim=dim, keepdim=True)
+    ties = cast(sum(hit, dim=dim, keepdim=True), dtype=str(x.dtype))
     return where(hit, _spread(g, x, dim, keepdim, "amax") / ties, 0.0)
 
 
