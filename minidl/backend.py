@@ -101,7 +101,7 @@ def scatter_add(target, index, values) -> None:
 def check_dtype(where: str, dtype) -> np.dtype:
     """Return the dtype if minidl has it: float32, float64, any integer, bool."""
     try:
-        dtype = np.dtype(dtype)
+        dtype = np.dtype("None" if dtype is None else dtype)
     except TypeError:
         raise DtypeError(f"{where}: dtype is not understood; got {dtype!r}") from None
     if dtype.kind in "iub" or dtype in (float32, float64):

@@ -66,7 +66,8 @@ def agree(op, arrays: list):
         )
     floats = {a.dtype for a in arrays if a.dtype.kind == "f"}
     numbers = {a.dtype for a in arrays if a.dtype.kind != "b"}
-    if len(floats) > 1 or (op.broadcasts and len(numbers) > 1):
+    takes_indices = None in op.vjps and not op.broadcasts
+    if len(floats) > 1 or (len(numbers) > 1 and not takes_indices):
         shown = ", ".join(str(a.dtype) for a in arrays)
         raise DtypeError(
             f"{op.name}: tensors must have one dtype; got {shown}; use .to(dtype)"

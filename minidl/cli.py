@@ -11,7 +11,7 @@ from .errors import ArgumentError, MinidlError, ShapeError
 UNSET = argparse.SUPPRESS  # options left out do not appear: a resumed run keeps its own
 
 
-def _positive(kind):
+def _number(kind):
     def parse(text):
         try:
             return kind(text)
@@ -49,11 +49,11 @@ def parser() -> argparse.ArgumentParser:
         "(default: the embedded fashion-mnist-mini)",
     )
     train.add_argument(
-        "--epochs", type=_positive(int), default=UNSET, help="default 10"
+        "--epochs", type=_number(int), default=UNSET, help="default 10"
     )
-    train.add_argument("--batch", type=_positive(int), default=UNSET, help="default 64")
+    train.add_argument("--batch", type=_number(int), default=UNSET, help="default 64")
     train.add_argument(
-        "--lr", type=_positive(float), default=UNSET, help="learning rate"
+        "--lr", type=_number(float), default=UNSET, help="learning rate"
     )
     train.add_argument(
         "--optimizer", default=UNSET, help="sgd, nesterov, rmsprop, adam or adamw"
@@ -61,10 +61,10 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--schedule",
         default=UNSET,
-        help="constant, cosine (default), step or exponential",
+        help="constant, cosine (default), warmup-cosine, step or exponential",
     )
-    train.add_argument("--weight-decay", type=_positive(float), default=UNSET)
-    train.add_argument("--seed", type=_positive(int), default=UNSET, help="default 0")
+    train.add_argument("--weight-decay", type=_number(float), default=UNSET)
+    train.add_argument("--seed", type=_number(int), default=UNSET, help="default 0")
     train.add_argument("--device", default=UNSET, help="cpu (default) or cuda")
     train.add_argument(
         "--out",
@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     )
     summary.add_argument("model", metavar="MODEL")
     summary.add_argument("--shape", default="1,28,28", help="C,H,W (default 1,28,28)")
-    summary.add_argument("--classes", type=_positive(int), default=10)
+    summary.add_argument("--classes", type=_number(int), default=10)
 
     sets = command("data", _data, "List the data sets, or fetch one.")
     sets.add_argument("action", choices=["list", "fetch"])
@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("suite", choices=["engine"])
     bench.add_argument(
         "--rounds",
-        type=_positive(int),
+        type=_number(int),
         default=15,
         help="pairs of timings of each row (default 15)",
     )
@@ -212,11 +212,10 @@ def _loaded(args, console):
         console.print(warning, style="yellow")
     about = meta["images"]
     images = load_data(args.data or meta["config"]["data"])
-    if list(images.shape) != about["shape"] or len(images.classes) != len(
-        about["classes"]
-    ):
+    count = len(about["classes"])
+    if list(images.shape) != about["shape"] or len(images.classes) != count:
         raise ShapeError(
-            f"eval: data must be {about['shape']} images of {len(about['classes'])} "
+            f"{args.command}: data must be {about['shape']} images of {count} "
             f"classes; got {list(images.shape)} of {len(images.classes)}"
         )
     model.to(check_device(args.device))
@@ -326,6 +325,8 @@ def main(argv=None) -> int:
         return 0
     from .console import make_console
 
+    if hasattr(sys.stdout, "reconfigure"):  # "?" where an encoding lacks a sign
+        sys.stdout.reconfigure(errors="replace")
     try:
         return args.run(args, make_console()) or 0
     except MinidlError as error:
@@ -339,3 +340,8 @@ def main(argv=None) -> int:
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         return 141
+    except (OSError, MemoryError) as error:  # standard output is full, memory too
+        if args.debug:
+            raise
+        print(f"minidl: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2

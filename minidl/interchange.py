@@ -86,6 +86,10 @@ def _repr(self):
     return f"tensor({shown}{extra})"
 
 
+def _format(self, spec):
+    return format(self.item(), spec) if spec and not self.shape else repr(self)
+
+
 Tensor.__array__ = _array
 Tensor.__dlpack__ = _dlpack
 Tensor.__dlpack_device__ = lambda self: self.data.__dlpack_device__()
@@ -95,4 +99,5 @@ Tensor.__bool__ = lambda self: bool(self.item())
 Tensor.__index__ = _index
 Tensor.__len__ = _len
 Tensor.__repr__ = _repr
+Tensor.__format__ = _format
 Tensor.tolist = lambda self: self.data.tolist()

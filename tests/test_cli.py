@@ -59,6 +59,7 @@ def test_without_a_command_the_help_is_shown(run):
     assert status == 0 and "train" in out and "predict" in out
 
 
+@pytest.mark.process
 def test_a_run_shows_and_writes_what_it_says(run, small, tmp_path):
     status, out, err = run(
         "train", "lenet", "--data", small, "--epochs", 2, "--batch", 50
@@ -235,6 +236,7 @@ def test_a_closed_pipe_is_no_traceback(small, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.process
 def test_bench_engine_writes_its_rows(run, tmp_path, monkeypatch):
     """The timings themselves are not tested, only that each row is measured."""
     from minidl.bench import engine, measure
@@ -247,3 +249,22 @@ def test_bench_engine_writes_its_rows(run, tmp_path, monkeypatch):
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [r["name"] for r in rows][:1] == ["tiny op, fwd + bwd"]
     assert all(r["ours"] > 0 for r in rows)
+
+
+def test_bench_needs_a_round(run):
+    status, _, err = run("bench", "engine", "--rounds", 0)
+    assert status == 2 and err == "minidl: bench: rounds must be >= 1; got 0\n"
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_or_plain_output_is_no_traceback():
+    code = "import sys; from minidl.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", code, "summary", "mlp"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("minidl: OSError") and "Trace" not in done.stderr
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, env=plain, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "Linear" in done.stdout

@@ -254,3 +254,17 @@ def test_import_is_cheap():
     )
     run = python("-c", code)
     assert (run.returncode, run.stdout.strip()) == (0, "")
+
+
+def test_labels_beyond_all_reason_are_refused(tmp_path):
+    """Before a list of a billion class names fills the memory."""
+    x, y = np.zeros((2, 4, 4), np.uint8), np.array([0, 10**12])
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    with pytest.raises(DataError, match="own: labels must be in 0..99999"):
+        load(folder=tmp_path / "own.npz")
+
+
+def test_a_constant_channel_is_not_scaled():
+    x, y = np.full((2, 1, 4, 4), 51, np.uint8), np.zeros(2, np.int64)
+    data = Dataset("flat", x, y, x, y, ["a"])
+    assert data.mean == pytest.approx((0.2,)) and data.std == (1.0,)

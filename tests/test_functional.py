@@ -320,3 +320,63 @@ def test_dropout_keeps_the_expected_value_and_repeats_by_seed():
     assert np.array_equal(F.dropout(x, 0.3).data, y.data)
     assert np.isclose(y.data, 1 / 0.7).sum() + (y.data == 0).sum() == 10_000
     assert y.data.mean() == pytest.approx(1, abs=0.03)  # 4.6 standard deviations
+
+
+def test_a_0d_tensor_has_one_axis_for_reductions():
+    """As in torch, dim 0 and -1 of a scalar leave it as it is."""
+    x = Tensor(np.array(2.0), requires_grad=True)
+    for f in (F.sum, F.mean, F.amax, F.logsumexp, F.softmax, F.log_softmax, F.cumsum):
+        y = f(x, dim=-1)
+        assert y.shape == ()
+        expected = 0.0 if f in (F.softmax, F.log_softmax) else 1.0
+        assert minidl.grad(y, x)[0].item() == expected
+
+
+def test_unsigned_integers_sum_to_int64():
+    x = Tensor(np.array([200, 100], "uint8"))
+    assert F.sum(x).dtype == "int64" and F.sum(x).item() == 300
+    assert F.cumsum(x, dim=0).dtype == "int64"
+
+
+def test_infinite_maxima_share_the_gradient():
+    x = Tensor(np.array([1.0, np.inf, np.inf]), requires_grad=True)
+    assert minidl.grad(F.amax(x), x)[0].tolist() == [0, 0.5, 0.5]
+
+
+def test_powers_of_a_negative_number_have_no_slope():
+    x = Tensor(np.array([0.0, 2.0]), requires_grad=True)
+    assert np.isnan(minidl.grad((-2.0) ** x, x, Tensor(np.ones(2)))[0].data).all()
+
+
+FLOAT, SINGLE = Tensor(np.ones((2, 2))), Tensor(np.ones((2, 2), "float32"))
+WHOLE, IMAGE = Tensor(np.ones((2, 2), "int64")), Tensor(np.ones((1, 1, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    "name, args, error, words",
+    [
+        ("sum", (FLOAT, (0, -2)), ArgumentError, "must name each axis once"),
+        ("mean", (WHOLE,), DtypeError, "must be float32 or float64; got int64"),
+        ("mse_loss", (FLOAT, SINGLE), DtypeError, "floats of one dtype"),
+        ("l1_loss", (FLOAT, WHOLE), DtypeError, "floats of one dtype"),
+        ("cross_entropy", (FLOAT, SINGLE), DtypeError, "floats of one dtype"),
+        ("layer_norm", (FLOAT, 2, Tensor(np.ones(2, "float32"))), DtypeError, "weight"),
+        ("linear", (WHOLE, FLOAT), DtypeError, "one dtype; got int64, float64"),
+        ("concatenate", ([FLOAT, WHOLE],), DtypeError, "one dtype"),
+        ("conv2d", (IMAGE, Tensor(np.ones((0, 1, 1, 1)))), ShapeError, "at least 1"),
+        ("conv2d", (IMAGE, IMAGE, None, 1, ()), ArgumentError, "padding must be"),
+    ],
+)
+def test_refusals_name_the_function_that_was_called(name, args, error, words):
+    with pytest.raises(error) as caught:
+        getattr(F, name)(*args)
+    said = str(caught.value)
+    assert said.startswith(f"{name}: ") and words in said and "cannot take" not in said
+
+
+def test_batch_norm_refuses_types_and_momentum():
+    x, one = Tensor(np.ones((2, 1))), np.ones(1)
+    with pytest.raises(DtypeError, match="batch_norm: input and weight"):
+        F.batch_norm(x, None, None, Tensor(one.astype("float32")), training=True)
+    with pytest.raises(ArgumentError, match="momentum must be a number"):
+        F.batch_norm(x, Tensor(one), Tensor(one), training=True, momentum=None)

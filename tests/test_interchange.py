@@ -252,3 +252,10 @@ def test_conversions_of_type_and_place_return_the_same_tensor_where_nothing_chan
     assert x.to("float32") is x and x.to("cpu") is x and x.cpu() is x
     assert x.to("int64").tolist() == [1, -2] and x.to(np.float64).dtype == "float64"
     assert (x.device, x.T.tolist(), x.is_leaf) == ("cpu", [1.5, -2.5], True)
+
+
+def test_numbers_are_formatted_and_none_is_no_type():
+    assert f"{tensor(1.5):.3f}" == "1.500"
+    assert f"{tensor(2)}" == "tensor(2)"
+    with pytest.raises(DtypeError, match="got None"):
+        tensor(1.0).to(None)

@@ -26,6 +26,7 @@ def registry():
     autograd.REGISTRY.update(before)
 
 
+@pytest.mark.process
 def test_every_example_runs(registry, capsys):
     assert len(BLOCKS) == 3
     space = {}

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import files, models, optim
 from .. import functional as F
+from ..errors import ArgumentError
 from ..interchange import tensor
 from ..tensor import Tensor
 from . import measure
@@ -179,7 +180,12 @@ def _start_rows(torch_here, rounds):
 
 
 def run(console, rounds: int = 15, json_file: str | None = None) -> list[measure.Row]:
-    """Measure, print the table, and write it to ``json_file`` if one is named."""
+    """Measure, print the table, and write it to ``json_file`` if one is named.
+
+    Raises: ArgumentError unless rounds >= 1.
+    """
+    if rounds < 1:
+        raise ArgumentError(f"bench: rounds must be >= 1; got {rounds}")
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     try:
         import torch

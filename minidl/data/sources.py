@@ -12,6 +12,7 @@ from .registry import Source
 from ..errors import DataError
 
 CHUNK = 4096  # images per histogram step: bounds the memory of mean and std
+MOST_CLASSES = 100_000  # a label beyond is a mistake, and a model of its size no help
 
 
 @dataclass(eq=False, repr=False)
@@ -72,7 +73,7 @@ class Dataset:
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Standard deviation of each channel of x_train / 255."""
+        """Standard deviation of each channel of x_train / 255; 1 of a constant one."""
         return self._moments[1]
 
     @cached_property
@@ -87,7 +88,9 @@ class Dataset:
         levels = np.arange(256) / 255
         mean = share @ levels  # (C,)
         variance = (share * (levels - mean[:, None]) ** 2).sum(axis=1)
-        return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
+        constant = (counts > 0).sum(axis=1) == 1  # nothing there to scale
+        std = np.where(constant, 1.0, np.sqrt(variance))
+        return tuple(mean.tolist()), tuple(std.tolist())
 
     def __repr__(self) -> str:
         return (
@@ -131,6 +134,10 @@ def load(name: str | None = None, folder: str | os.PathLike | None = None) -> Da
         name = place.resolve().stem
     if classes is None:
         highest = max(int(y.max(initial=0)) for y in (y_train, y_test))
+        if highest >= MOST_CLASSES:
+            raise DataError(
+                f"{name}: labels must be in 0..{MOST_CLASSES - 1}; got {highest}"
+            )
         classes = [str(label) for label in range(highest + 1)]
     data = Dataset(name, *arrays, classes)
     if row is not None and data.shape != row.shape:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops, random
 from ..backend import asarray
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ops._geometry import axes
 from ..tensor import Tensor
 from .basic import mean
@@ -79,8 +79,8 @@ def batch_norm(
         ("weight", weight),
         ("bias", bias),
     ):
-        if t is not None and t.shape != (channels,):
-            raise ShapeError(f"batch_norm: {name} must be ({channels},); got {t.shape}")
+        if t is not None:
+            _check_affine("batch_norm", name, t, (channels,), x.dtype)
     if (running_mean is None) != (running_var is None):
         raise ArgumentError(
             "batch_norm: running_mean and running_var go together; got one of them"
@@ -98,6 +98,10 @@ def batch_norm(
         d = x - center
         spread = mean(d * d, over, True)
         if running_mean is not None:
+            if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
+                raise ArgumentError(
+                    f"batch_norm: momentum must be a number in [0, 1]; got {momentum!r}"
+                )
             _move(running_mean, center, momentum)
             _move(running_var, spread, momentum, n / (n - 1))
     else:
@@ -112,6 +116,16 @@ def batch_norm(
     if weight is not None:
         y = y * weight.reshape(shape)
     return y if bias is None else y + bias.reshape(shape)
+
+
+def _check_affine(where, name, t, shape, dtype):
+    if t.shape != shape:
+        raise ShapeError(f"{where}: {name} must be {shape}; got {t.shape}")
+    if t.dtype != dtype:
+        raise DtypeError(
+            f"{where}: input and {name} must have one dtype; got {dtype} and "
+            f"{t.dtype}; use .to(dtype)"
+        )
 
 
 def _move(running, batch, momentum, scale=1.0):
@@ -131,8 +145,8 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     if not shape or x.shape[x.ndim - len(shape) :] != shape:
         raise ShapeError(f"layer_norm: input must end in {shape}; got {x.shape}")
     for name, t in (("weight", weight), ("bias", bias)):
-        if t is not None and t.shape != shape:
-            raise ShapeError(f"layer_norm: {name} must be {shape}; got {t.shape}")
+        if t is not None:
+            _check_affine("layer_norm", name, t, shape, x.dtype)
     over = tuple(range(x.ndim - len(shape), x.ndim))
     d = x - mean(x, over, True)
     y = d / ops.sqrt(mean(d * d, over, True) + eps)

@@ -29,6 +29,10 @@ def _count(where, x, dim):
 def mean(x, dim=None, keepdim=False):
     """The mean over ``dim`` (None: all axes)."""
     n = float(_count("mean", x, dim))
+    if x.dtype.kind != "f":
+        raise DtypeError(
+            f"mean: tensor must be float32 or float64; got {x.dtype}; use .to(dtype)"
+        )
     return ops.sum(x, dim=dim, keepdim=keepdim) / n
 
 

@@ -20,11 +20,16 @@ def _reduce(where, loss, reduction):
     return mean(loss) if reduction == "mean" else ops.sum(loss)
 
 
-def _same_shape(where, x, target):
+def _alike(where, x, target):
     came = getattr(target, "shape", type(target).__name__)
     if x.shape != came:
         raise ShapeError(
             f"{where}: target must have the shape of input {x.shape}; got {came}"
+        )
+    if x.dtype != target.dtype or x.dtype.kind != "f":
+        raise DtypeError(
+            f"{where}: input and target must be floats of one dtype; "
+            f"got {x.dtype} and {target.dtype}; use .to(dtype)"
         )
 
 
@@ -51,7 +56,7 @@ def cross_entropy(logits, target, *, reduction="mean", label_smoothing=0.0):
     target = target if isinstance(target, Tensor) else Tensor(target)
     logp = ops.log_softmax(logits, dim=1)
     if target.dtype.kind == "f":
-        _same_shape("cross_entropy", logits, target)
+        _alike("cross_entropy", logits, target)
         hit = ops.sum(logp * target, dim=1)
     elif target.dtype.kind in "iu":
         _check_labels(logits, target)
@@ -87,7 +92,7 @@ def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
 
     Written as ``t softplus(-x) + (1 - t) softplus(x)``, which is smooth at 0, too.
     """
-    _same_shape("binary_cross_entropy_with_logits", x, target)
+    _alike("binary_cross_entropy_with_logits", x, target)
     no, yes = (ops.softplus(z, threshold=math.inf) for z in (-x, x))
     loss = target * no + (1.0 - target) * yes
     return _reduce("binary_cross_entropy_with_logits", loss, reduction)
@@ -95,14 +100,14 @@ def binary_cross_entropy_with_logits(x, target, *, reduction="mean"):
 
 def mse_loss(x, target, *, reduction="mean"):
     """``(x - target)^2``."""
-    _same_shape("mse_loss", x, target)
+    _alike("mse_loss", x, target)
     d = x - target
     return _reduce("mse_loss", d * d, reduction)
 
 
 def l1_loss(x, target, *, reduction="mean"):
     """``|x - target|``."""
-    _same_shape("l1_loss", x, target)
+    _alike("l1_loss", x, target)
     return _reduce("l1_loss", ops.abs(x - target), reduction)
 
 
@@ -115,7 +120,7 @@ def huber_loss(x, target, *, reduction="mean", delta=1.0):
     """
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be > 0; got {delta}")
-    _same_shape("huber_loss", x, target)
+    _alike("huber_loss", x, target)
     d = ops.abs(x - target)
     near = ops.clip(d, max=delta)  # one formula for both sides of the joint
     return _reduce("huber_loss", near * (d - near * 0.5), reduction)

@@ -13,20 +13,47 @@ def _refused(r):
     ]
 
 
-def _compare(name, doc, function):
-    """Register a comparison: its result is bool and has no derivative."""
-    function.__doc__ = doc
-    function.__code__ = function.__code__.replace(co_name=name)
-    samples = lambda r: [S(r.ties(3, 4), r.ties(4)), S(r.ties(5), 1.0), S(r(0), r(1))]
-    return primitive(samples=samples, broadcasts=True, errors=_refused)(function)
+_compared = dict(
+    samples=lambda r: [S(r.ties(3, 4), r.ties(4)), S(r.ties(5), 1.0), S(r(0), r(1))],
+    broadcasts=True,
+    errors=_refused,
+)
 
 
-eq = _compare("eq", "``x == y``, elementwise.", lambda x, y: x == y)
-ne = _compare("ne", "``x != y``, elementwise.", lambda x, y: x != y)
-lt = _compare("lt", "``x < y``, elementwise.", lambda x, y: x < y)
-le = _compare("le", "``x <= y``, elementwise.", lambda x, y: x <= y)
-gt = _compare("gt", "``x > y``, elementwise.", lambda x, y: x > y)
-ge = _compare("ge", "``x >= y``, elementwise.", lambda x, y: x >= y)
+@primitive(**_compared)
+def eq(x, y):
+    """``x == y``, elementwise: bool, without a derivative."""
+    return x == y
+
+
+@primitive(**_compared)
+def ne(x, y):
+    """``x != y``, elementwise: bool, without a derivative."""
+    return x != y
+
+
+@primitive(**_compared)
+def lt(x, y):
+    """``x < y``, elementwise: bool, without a derivative."""
+    return x < y
+
+
+@primitive(**_compared)
+def le(x, y):
+    """``x <= y``, elementwise: bool, without a derivative."""
+    return x <= y
+
+
+@primitive(**_compared)
+def gt(x, y):
+    """``x > y``, elementwise: bool, without a derivative."""
+    return x > y
+
+
+@primitive(**_compared)
+def ge(x, y):
+    """``x >= y``, elementwise: bool, without a derivative."""
+    return x >= y
 
 
 @primitive(

@@ -81,10 +81,14 @@ class Config:
             ("weight_decay", 0),
         ):
             value = getattr(config, name)
-            if not value >= least or not math.isfinite(value):
+            kind = int | float if name == "weight_decay" else int
+            if not isinstance(value, kind):
+                noun = "an integer" if kind is int else "a number"
+                raise ArgumentError(f"train: {name} must be {noun}; got {value!r}")
+            if not least <= value < math.inf:
                 raise ArgumentError(f"train: {name} must be >= {least}; got {value}")
-        if not 0 < config.lr < math.inf:
-            raise ArgumentError(f"train: lr must be > 0; got {config.lr}")
+        if not isinstance(config.lr, int | float) or not 0 < config.lr < math.inf:
+            raise ArgumentError(f"train: lr must be > 0; got {config.lr!r}")
         backend.check_device(config.device)
         return config
 
