@@ -164,8 +164,9 @@ def _train(args, console):
         trainer, warning = Trainer.resume(folder, **given)
         if warning:
             console.print(warning, style="yellow")
-        at = f"epoch {trainer.epoch + 1}, batch {trainer.batch + 1}"
-        console.print(f"resuming {folder} at {at}")
+        at = f"resuming at epoch {trainer.epoch + 1}, batch {trainer.batch + 1}"
+        done = f"finished after {trainer.epoch} epochs; --epochs continues it"
+        console.print(f"{folder}: {done if trainer.finished else at}")
     else:
         config = Config(**given).completed()
         folder = Path(args.out) if args.out else _free_folder(config.model)

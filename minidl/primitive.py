@@ -35,7 +35,7 @@ class Primitive:
         self.optional = self.arrays[n - len(forward.__defaults__ or ()) :]
         self.options = code.co_varnames[n : n + code.co_kwonlyargcount]
         self.defaults = forward.__kwdefaults__ or {}
-        self.vjps, self.keeps, self.keeps_all, self.keeps_output = (), [], False, False
+        self.vjps, self._unread = (), {}
 
     def __repr__(self):
         return f"<primitive {self.name}>"
@@ -51,23 +51,33 @@ class Primitive:
         if len(vjps) != (self.arity or 1):
             raise ArgumentError(f"{self.name}: defvjp takes {self.arity or 1} vjps, "
                                 f"None where the derivative is zero; got {len(vjps)}")
-        names = [f.__code__.co_varnames for f in vjps if f is not None]
+        self.vjps, self._unread = vjps, {}
+
+    def unread(self, tracked: int, count: int) -> tuple[list[int], bool]:
+        """Which of ``count`` inputs backward will not read, and whether it reads y.
+
+        Bit i of ``tracked`` says whether input i wants a gradient: what only the vjps
+        of the others read is not kept in memory.
+        """
+        rows = [f.__code__.co_varnames for i, f in enumerate(self.vjps)
+                if f and (self.variadic or tracked >> i & 1)]
         if self.variadic:  # (i, g, y, *xs, ...): xs comes after the keywords
-            keywords = vjps[0].__code__.co_kwonlyargcount
-            names = [(*names[0][1:3], names[0][3 + keywords])]
-        read = [[not name.startswith("_") for name in row] for row in names]
-        self.vjps, self.keeps_output = vjps, any(row[1] for row in read)
-        self.keeps = [any(row[2 + i] for row in read) for i in range(self.arity or 1)]
-        self.keeps_all = all(self.keeps)
+            xs = rows[0][3 + self.vjps[0].__code__.co_kwonlyargcount]
+            rows = [(*rows[0][1:3], *[xs] * count)]
+        read = set()  # 0 is the output, 1 the first input
+        for row in rows:
+            read |= {i for i, name in enumerate(row[1:]) if not name.startswith("_")}
+        return [i for i in range(count) if i + 1 not in read], 0 in read
 
     def __call__(self, *args, **options):
         if len(args) != self.arity or len(options) != len(self.options):
             args, options = checks.bind(self, args, options)
-        arrays, dtype, kind, tracked, mixed = [], None, None, False, False
-        for a in args:
+        arrays, dtype, kind, tracked, mixed = [], None, None, 0, False
+        for i, a in enumerate(args):
             if isinstance(a, Tensor):
                 x = a.data
-                tracked = tracked or a.requires_grad
+                if a.requires_grad:
+                    tracked |= 1 << i
             elif a is None or type(a) in (float, int, bool):
                 arrays.append(a)
                 continue
@@ -100,17 +110,21 @@ class Primitive:
             watcher(self, arrays, options, y)
         if not (tracked and record and self.vjps and y.dtype.kind == "f"):
             return Tensor(y)
-        inputs = args if self.keeps_all else [
-            a if keep or not isinstance(a, Tensor) or a.requires_grad and a.is_leaf
-            else a.spec() for a, keep in zip(args, self.keeps * len(args))
-        ]
-        output = y if self.keeps_output else None
-        return Tensor(y, True, Node(self, inputs, options, output))
+        key = tracked | 1 << len(args)  # the leading bit tells how many
+        if key not in self._unread:
+            self._unread[key] = self.unread(tracked, len(args))
+        unread, keeps_output = self._unread[key]
+        inputs = list(args)
+        for i in unread:
+            a = args[i]
+            if isinstance(a, Tensor) and (a.node is not None or not a.requires_grad):
+                inputs[i] = a.spec()
+        return Tensor(y, True, Node(self, inputs, options, y if keeps_output else None))
 
     def backward(self, node, g, wanted):
         """Gradients of the inputs for which ``wanted(x)``, None for the others."""
         inputs, options = node.inputs, node.options
-        y = Tensor(node.output, True, node) if self.keeps_output else None
+        y = None if node.output is None else Tensor(node.output, True, node)
         if self.variadic:
             return [self.vjps[0](i, g, y, *inputs, **options) if wanted(x) else None
                     for i, x in enumerate(inputs)]

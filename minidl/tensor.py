@@ -6,7 +6,6 @@ Tensors that went in: the references run one way, so a graph dies with its last 
 
 from itertools import count
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,11 +15,13 @@ from .errors import BackendError, DtypeError, GradError, ShapeError
 _serials = count()
 
 
-class Spec(NamedTuple):
+class Spec:
     """Stands for an array that no derivative reads: its shape without its memory."""
 
-    shape: tuple
-    dtype: np.dtype
+    __slots__ = ("shape", "dtype")
+
+    def __init__(self, array):
+        self.shape, self.dtype = array.shape, array.dtype
 
 
 class Node:
@@ -68,8 +69,7 @@ class Tensor:
 
     def spec(self) -> "Tensor":
         """The same place in the graph with the shape but without the memory."""
-        spec = Spec(self.data.shape, self.data.dtype)
-        return Tensor(spec, self.requires_grad, self.node)
+        return Tensor(Spec(self.data), self.requires_grad, self.node)
 
     def detach(self) -> "Tensor":
         """The same memory outside the graph: no gradient flows through it."""

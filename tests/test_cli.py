@@ -88,6 +88,10 @@ def test_a_second_run_does_not_overwrite_the_first(run, small, tmp_path):
 def test_resume_by_folder_and_extend(run, small, trained):
     status, out, _ = run("train", "--resume", trained, "--epochs", 3)
     assert status == 0 and "resuming" in out and "epoch 3/3" in out
+    status, out, _ = run("train", "--resume", trained)
+    assert status == 0 and "finished after 3 epochs" in out
+    status, _, err = run("train", "--resume", trained, "--epochs", 1)
+    assert status == 2 and "epochs must be >= 3, which are done; got 1" in err
     status, _, err = run("train", "--resume", trained, "--lr", "0.5")
     assert status == 2 and "lr is 0.003 in this run" in err
     status, _, err = run("train", "--resume", "nowhere")
@@ -222,7 +226,8 @@ def test_an_interrupted_run_saves_and_says_how_to_resume(small, tmp_path, number
     with start(words, tmp_path) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert f"resuming runs/mlp at epoch {epoch + 1}, batch {meta['batch'] + 1}" in out
+    at = f"epoch {epoch + 1}, batch {meta['batch'] + 1}"
+    assert f"runs/mlp: resuming at {at}" in out
 
 
 @pytest.mark.process

@@ -5,7 +5,7 @@ import pytest
 
 from minidl import kernels, ops
 from minidl.autograd import REGISTRY, Primitive
-from minidl.errors import DtypeError, GradError, ShapeError
+from minidl.errors import ArgumentError, DtypeError, GradError
 from minidl.ops import broadcast_to, eq, matrix_multiply, permute, where
 from minidl.samples import Draw, S
 from minidl.tensor import Tensor
@@ -291,7 +291,7 @@ SAID = {
     "not repeatable": (CheckFailure, "elements differ"),
     "called linear but affine": (CheckFailure, "adjoint"),
     "gradient of the wrong shape": (GradError, "gradient of argument 0 must be"),
-    "reads what it declared unread": (ShapeError, "Spec"),
+    "reads what it declared unread": (ArgumentError, "Spec"),
 }
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import registry
-from ..files import atomic_write
-from .sources import Dataset, load
 from ..errors import DataError, MinidlError
+from ..files import atomic_write
+from . import registry
+from .sources import Dataset, load
 
 SEED = 2017  # the year of the data set
 

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from . import registry
-from ..files import rename
 from ..errors import ArgumentError, DataError
+from ..files import rename
+from . import registry
 
 ATTEMPTS = 5  # per mirror, while each brings some bytes
 BLOCK = 1 << 18  # bytes read at a time

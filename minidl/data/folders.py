@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import DataError
 from . import cifar, registry
 from .idx import read_idx
 from .npz import KEYS, read_npz
 from .registry import IDX_FILES, Source
-from ..errors import DataError
 
 LAYOUTS = {
     "idx": IDX_FILES,

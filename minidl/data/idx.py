@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import atomic_write
 from ..errors import DataError
+from ..files import atomic_write
 
 TYPES = {
     0x08: np.dtype(">u1"),

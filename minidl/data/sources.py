@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import DataError
 from . import folders, registry
 from .registry import Source
-from ..errors import DataError
 
 CHUNK = 4096  # images per histogram step: bounds the memory of mean and std
 MOST_CLASSES = 100_000  # a label beyond is a mistake, and a model of its size no help

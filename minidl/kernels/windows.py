@@ -53,6 +53,10 @@ def fold_reference(cols, size, kernel, stride, padding, dilation):
     return padded[:, :, top : top + size[0], left : left + size[1]]
 
 
+# Rows are cut as slices, which start at zero: so the compiler need not ask whether an
+# index is negative, and vectorises the copies of stride 1.
+
+
 @jit(parallel=True)
 def _unfold_loop(x, cols, sh, sw, top, left, dh, dw):
     n, _, h, w = x.shape
@@ -64,17 +68,19 @@ def _unfold_loop(x, cols, sh, sw, top, left, dh, dw):
         last = max(min((w - 1 - shift) // sw + 1, ow), first)
         for b in range(n):
             for p in range(oh):
-                row = p * sh + i * dh - top
-                if row < 0 or row >= h:
-                    for q in range(ow):
-                        cols[ch, i, j, b, p, q] = 0
+                out, row = cols[ch, i, j, b, p], p * sh + i * dh - top
+                if row < 0 or row >= h or first == last:
+                    out[:] = 0
                     continue
-                for q in range(first):
-                    cols[ch, i, j, b, p, q] = 0
-                for q in range(first, last):
-                    cols[ch, i, j, b, p, q] = x[b, ch, row, q * sw + shift]
-                for q in range(last, ow):
-                    cols[ch, i, j, b, p, q] = 0
+                out[:first] = 0
+                out[last:] = 0
+                inner, source = out[first:last], x[b, ch, row, first * sw + shift :]
+                if sw == 1:
+                    for q in range(inner.size):
+                        inner[q] = source[q]
+                else:
+                    for q in range(inner.size):
+                        inner[q] = source[q * sw]
 
 
 @jit(parallel=True)
@@ -90,9 +96,16 @@ def _fold_loop(cols, x, sh, sw, top, left, dh, dw):
                 for b in range(n):
                     for p in range(oh):
                         row = p * sh + i * dh - top
-                        if 0 <= row < h:
-                            for q in range(first, last):
-                                x[b, ch, row, q * sw + shift] += cols[ch, i, j, b, p, q]
+                        if row < 0 or row >= h or first == last:
+                            continue
+                        inner = cols[ch, i, j, b, p, first:last]
+                        target = x[b, ch, row, first * sw + shift :]
+                        if sw == 1:
+                            for q in range(inner.size):
+                                target[q] += inner[q]
+                        else:
+                            for q in range(inner.size):
+                                target[q * sw] += inner[q]
 
 
 def unfold_cpu(x, kernel, stride, padding, dilation):

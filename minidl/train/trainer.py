@@ -223,7 +223,12 @@ class Trainer:
                     f"resume: {name} is {getattr(config, name)!r} in this "
                     f"run and cannot become {value!r}"
                 )
-        trainer = cls(replace(config, **changes), images)
+        config, done = replace(config, **changes), meta.get("epoch", 0)
+        if config.epochs < done:
+            raise ArgumentError(
+                f"resume: epochs must be >= {done}, which are done; got {config.epochs}"
+            )
+        trainer = cls(config, images)
         if meta.get("data") != _fingerprint(trainer.images):
             raise CheckpointError(
                 f"resume: the data must be what {path} was trained on; "
