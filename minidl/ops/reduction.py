@@ -133,7 +133,7 @@ def logsumexp(x, *, dim=None, keepdim=False):
     return y if keepdim else y.squeeze(over)
 
 
-@primitive(
+_shares = dict(
     samples=lambda r: [
         S(r(2, 3), dim=1),
         S(r(2, 3, 4) * 300, dim=0),
@@ -144,6 +144,9 @@ def logsumexp(x, *, dim=None, keepdim=False):
         [E(ArgumentError, "dim must be given", r(2))] + _extreme["errors"](r)
     ),
 )
+
+
+@primitive(**_shares)
 def softmax(x, *, dim):
     """``exp(x) / sum(exp(x))`` along ``dim``, shifted by the maximum."""
     over = _nonempty("softmax", x, dim)
@@ -151,17 +154,7 @@ def softmax(x, *, dim):
     return z / z.sum(axis=over, keepdims=True)
 
 
-@primitive(
-    samples=lambda r: [
-        S(r(2, 3), dim=1),
-        S(r(2, 3, 4) * 300, dim=0),
-        S(r(4), dim=-1),
-        S(r(0, 3), dim=1),
-    ],
-    errors=lambda r: (
-        [E(ArgumentError, "dim must be given", r(2))] + _extreme["errors"](r)
-    ),
-)
+@primitive(**_shares)
 def log_softmax(x, *, dim):
     """``x - logsumexp(x)`` along ``dim``."""
     xp, over = xp_of(x), _nonempty("log_softmax", x, dim)
