@@ -1,6 +1,7 @@
 """Marks shared by all tests."""
 
 import pytest
+from checkpoints import names, numbered
 
 from minidl import backend
 
@@ -13,3 +14,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A folder where checkpoint 2 is the last and 1 the previous."""
+    numbered(tmp_path / "last.safetensors", 1)
+    numbered(tmp_path / "last.safetensors", 2)
+    assert names(tmp_path) == ["last.safetensors", "previous.safetensors"]
+    return tmp_path

@@ -9,45 +9,16 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from checkpoints import names, number, number_of, numbered
 from minidl import files, storage
 from minidl.files import atomic_write
-from minidl.storage import load, load_latest, save
+from minidl.storage import load_latest
 from minidl.errors import CheckpointError, FileError
 
 ROOT = Path(storage.__file__).parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes")
-
-
-def numbered(path, n, size=100):
-    """Save a checkpoint whose every array tells which one it is."""
-    arrays = {"a": np.full(size, n, np.float32), "b": np.array(n, np.int64)}
-    save(path, arrays, {"n": n})
-
-
-def number(arrays, meta):
-    """The number of a `numbered` checkpoint; all its parts must agree."""
-    assert (arrays["a"] == meta["n"]).all() and arrays["b"] == meta["n"]
-    return meta["n"]
-
-
-def number_of(path):
-    return number(*load(path))
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture
-def two(tmp_path):
-    """A folder where checkpoint 2 is the last and 1 the previous."""
-    numbered(tmp_path / "last.safetensors", 1)
-    numbered(tmp_path / "last.safetensors", 2)
-    assert names(tmp_path) == ["last.safetensors", "previous.safetensors"]
-    return tmp_path
 
 
 # --- failures at every step ---------------------------------------------------------

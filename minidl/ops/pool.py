@@ -96,9 +96,6 @@ def max_pool2d(x, *, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=
     )
 
 
-_at_maxima = dict(stride=None, padding=0, dilation=1, ceil_mode=False)
-
-
 @primitive(samples=lambda r: [S(r(2, 3, 2, 3), r(2, 3, 5, 6), kernel_size=2)])
 def max_pool2d_scatter(
     g, x, *, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
@@ -154,18 +151,16 @@ def _divisors(xp, size, out, kernel, stride, padding, include_pad, dtype):
     return (counts[0][:, None] * counts[1]).astype(dtype)
 
 
-def _average(where, xp, size, options, dtype):
-    """The geometry and the divisors of an average pooling."""
-    names = ("kernel_size", "stride", "padding", "ceil_mode")
-    kernel_size, stride, padding, ceil_mode = (options[name] for name in names)
+def _average(where, x, size, kernel_size, stride, padding, ceil_mode, include_pad, by):
+    """The geometry and the divisors (of the kind of ``x``) of an average pooling."""
     out, kernel, stride, padding, _ = _geometry(
         where, size, kernel_size, stride, padding, 1, ceil_mode
     )
-    divisor = options["divisor_override"]
-    if divisor is None:
-        divisor = _divisors(
-            xp, size, out, kernel, stride, padding, options["count_include_pad"], dtype
-        )
+    if by == 0:
+        raise ArgumentError(f"{where}: divisor_override must not be 0")
+    divisor = by or _divisors(
+        xp_of(x), size, out, kernel, stride, padding, include_pad, x.dtype
+    )
     ends = [
         (m - 1) * s + k - p - n
         for n, m, k, s, p in zip(size, out, kernel, stride, padding)
@@ -191,7 +186,18 @@ def _average(where, xp, size, options, dtype):
         ]
     ),
     linear=True,
-    errors=_refused,
+    errors=lambda r: (
+        _refused(r)
+        + [
+            E(
+                ArgumentError,
+                "divisor_override must not be 0",
+                r(1, 1, 4, 4),
+                kernel_size=2,
+                divisor_override=0,
+            )
+        ]
+    ),
 )
 def avg_pool2d(
     x,
@@ -204,11 +210,17 @@ def avg_pool2d(
     divisor_override=None,
 ):
     """The mean of each window; zeros of the padding count if ``count_include_pad``."""
-    options = {k: v for k, v in locals().items() if k != "x"}
     image("avg_pool2d", "input", x)
-    xp = xp_of(x)
-    out, kernel, stride, pads, divisor = _average(
-        "avg_pool2d", xp, x.shape[2:], options, x.dtype
+    _, kernel, stride, pads, divisor = _average(
+        "avg_pool2d",
+        x,
+        x.shape[2:],
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
     )
     cols = kernels.unfold(x, kernel, stride, pads, (1, 1))
     return cols.sum(axis=(1, 2)).transpose(1, 0, 2, 3) / divisor
@@ -240,13 +252,19 @@ def avg_pool2d_spread(
     divisor_override=None,
 ):
     """Each mean's gradient spread evenly over its window: the adjoint of averaging."""
-    options = {k: v for k, v in locals().items() if k not in ("g", "size")}
-    xp = xp_of(g)
     out, kernel, stride, pads, divisor = _average(
-        "avg_pool2d_spread", xp, size, options, g.dtype
+        "avg_pool2d_spread",
+        g,
+        size,
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
     )
     n, c = g.shape[:2]
-    cols = xp.broadcast_to(
+    cols = xp_of(g).broadcast_to(
         (g / divisor).transpose(1, 0, 2, 3)[:, None, None], (c, *kernel, n, *out)
     )
     return kernels.fold(cols, tuple(size), kernel, stride, pads, (1, 1))
