@@ -4,7 +4,7 @@ The floors, lowest first: errors, backend, kernels, tensor, autograd, ops, funct
 operators, nn, optim and data, papers, knocks, cli. A module imports only downward.
 """
 
-from . import functional, interchange, operators, random
+from . import functional, interchange, operators, random, threads
 from .autograd import (
     backward,
     detect_anomaly,
@@ -21,8 +21,10 @@ from .interchange import from_dlpack, tensor
 from .random import manual_seed
 from .recompute import checkpoint
 from .tensor import Tensor
+from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
+threads.from_environment()
 
 
 def stop_gradient(x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 # Modules and packages of minidl, lowest floor first; each imports from lower ones only.
 FLOORS = """
     errors samples
-    backend files random
+    backend files random threads
     checks kernels tensor storage
     modes
     primitive
@@ -30,7 +30,7 @@ FLOORS = """
     optim models
     papers
     train
-    console predict
+    console predict warmup
     __init__
     bench knocks
     cli
@@ -38,7 +38,7 @@ FLOORS = """
 FLOOR = {name: i for i, row in enumerate(FLOORS.strip().split("\n"))
          for name in row.split()}
 # What a command imports only when it is called, so that `minidl --help` is quick.
-LAZY = {"cli": "bench console data models nn predict storage train"}
+LAZY = {"cli": "bench console data models nn predict storage train warmup"}
 CORE = "errors backend tensor modes primitive autograd".split()
 HEAVY = "numba cupy rich matplotlib torch safetensors urllib.request".split()
 
