@@ -1,18 +1,85 @@
 """2-D convolution (cross-correlation) and its two gradients.
 
-``y[n, o, p, q] = sum over c, i, j of w[o, c, i, j] * x[n, c, p s + i d - pad, ...]``
+``y[n, o, p, q] = b[o] + sum_cij w[o, c, i, j] x[n, c, p s + i d - pad, ...]``
 
-``x`` (N, C, H, W), ``w`` (O, C / groups, kh, kw), ``y`` (N, O, oh, ow). The CPU rung
-unfolds a few images at a time, small enough to stay in cache, and multiplies by BLAS.
+``x`` (N, C, H, W), ``w`` (O, C / groups, kh, kw), ``b`` (O,) or None, and ``y``
+(N, O, oh, ow). Which algorithm the CPU takes is the first row of `CHOICES` that fits.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from ..backend import xp_of
+from . import conv_cuda, correlate, depthwise
 from ._dispatch import Kernel
+from ._memory import empty
 from .windows import fold, fold_reference, output_size, unfold, unfold_reference
 
 COLUMNS = 1 << 20  # elements of unfolded images held at once
+
+
+class Case(NamedTuple):
+    """What a choice looks at: the sizes of one convolution."""
+
+    step: str  # "forward", "input" or "weight"
+    images: int
+    groups: int
+    inputs: int  # channels in a group
+    outputs: int
+    positions: int  # of the window in an image
+    taps: int
+    plain: bool  # 1x1, stride 1, no padding: every pixel is a window
+    alone: bool  # depthwise, stride 1, a usual width: see `depthwise`
+
+
+class Choice(NamedTuple):
+    """A row of the table: take ``algorithm`` if ``fits``, for this ``reason``."""
+
+    algorithm: str
+    when: str
+    reason: str
+    fits: Callable[[Case], bool]
+
+
+CHOICES = (
+    Choice(
+        "planes",
+        "depthwise, stride 1, kernel 3, 5 or 7 wide; for the input gradient also as "
+        "many outputs as channels",
+        "every plane has its own kernel: nothing to reuse, so images are read where "
+        "they lie and written once",
+        lambda case: case.alone and case.step != "weight",
+    ),
+    Choice(
+        "columns",
+        "at most 128 positions an image and 1024 products a position, or more",
+        "images are too small to fill tiles while large weights are read again for "
+        "each; BLAS takes the columns of many images at once",
+        lambda case: case.positions <= 128 and case.inputs * case.taps >= 1024,
+    ),
+    Choice(
+        "tiles",
+        "everything else",
+        "sums stay in registers and taps are offsets into flat images: nothing is "
+        "unfolded, and groups, strides and dilations cost nothing extra",
+        lambda case: True,
+    ),
+)
+
+
+def choose(step, x_shape, w_shape, stride, padding, dilation, groups) -> Choice:
+    """The row of `CHOICES` for a convolution of these shapes, in this step."""
+    out = output_size(x_shape[2:], w_shape[2:], stride, padding, dilation)
+    taps = w_shape[2] * w_shape[3]
+    plain = taps == max(stride) == 1 and not any(map(sum, padding))
+    sizes = (x_shape[0], groups, w_shape[1], w_shape[0] // groups, out[0] * out[1])
+    alone = w_shape[1] == max(stride) == 1 and w_shape[3] in depthwise.WIDTHS
+    if step == "input":
+        alone = alone and w_shape[0] == groups
+    case = Case(step, *sizes, taps, plain, alone)
+    return next(choice for choice in CHOICES if choice.fits(case))
 
 
 def _split(w, groups):
@@ -25,12 +92,13 @@ def _maps(g, groups):
     return g.reshape(g.shape[0], groups, g.shape[1] // groups, *g.shape[2:])
 
 
-def reference(x, w, stride, padding, dilation, groups):
-    """Convolution: every window times every filter of its group."""
+def reference(x, w, stride, padding, dilation, groups, bias=None):
+    """Convolution: every window times every filter of its group, plus the bias."""
     cols = unfold_reference(x, w.shape[2:], stride, padding, dilation)
     cols = _split(cols, groups)  # (g, C / g, kh, kw, N, oh, ow)
     y = xp_of(x, w).einsum("gcijnpq,gocij->ngopq", cols, _split(w, groups))
-    return y.reshape(x.shape[0], w.shape[0], *y.shape[3:])
+    y = y.reshape(x.shape[0], w.shape[0], *y.shape[3:])
+    return y if bias is None else y + bias.reshape(-1, 1, 1)
 
 
 def input_reference(g, w, size, stride, padding, dilation, groups):
@@ -60,20 +128,22 @@ def _rows(g, groups):
     return g.transpose(1, 0, 2, 3).reshape(groups, g.shape[1] // groups, -1)
 
 
-def cpu(x, w, stride, padding, dilation, groups):
+def _forward_columns(x, w, stride, padding, dilation, groups, bias=None):
     out = output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
     filters = w.reshape(groups, w.shape[0] // groups, -1)
-    y = np.empty((x.shape[0], w.shape[0], *out), x.dtype)
+    y = empty((x.shape[0], w.shape[0], *out), x.dtype)
     for part in _chunks(len(x), w[0].size * groups * out[0] * out[1]):
         cols = unfold(x[part], w.shape[2:], stride, padding, dilation)
         part_y = filters @ cols.reshape(groups, filters.shape[2], -1)
         y[part] = part_y.reshape(w.shape[0], -1, *out).transpose(1, 0, 2, 3)
+    if bias is not None:
+        y += bias.reshape(-1, 1, 1)
     return y
 
 
-def input_cpu(g, w, size, stride, padding, dilation, groups):
+def _input_columns(g, w, size, stride, padding, dilation, groups):
     filters = w.reshape(groups, w.shape[0] // groups, -1).transpose(0, 2, 1)
-    x = np.empty((g.shape[0], w.shape[1] * groups, *size), g.dtype)
+    x = empty((g.shape[0], w.shape[1] * groups, *size), g.dtype)
     for part in _chunks(len(g), w[0].size * groups * g.shape[2] * g.shape[3]):
         cols = filters @ _rows(g[part], groups)
         cols = cols.reshape(x.shape[1], *w.shape[2:], -1, *g.shape[2:])
@@ -81,7 +151,7 @@ def input_cpu(g, w, size, stride, padding, dilation, groups):
     return x
 
 
-def weight_cpu(x, g, kernel, stride, padding, dilation, groups):
+def _weight_columns(x, g, kernel, stride, padding, dilation, groups):
     taps = x.shape[1] // groups * kernel[0] * kernel[1]
     w = np.zeros((groups, g.shape[1] // groups, taps), x.dtype)
     for part in _chunks(len(x), taps * groups * g.shape[2] * g.shape[3]):
@@ -90,6 +160,41 @@ def weight_cpu(x, g, kernel, stride, padding, dilation, groups):
     return w.reshape(g.shape[1], x.shape[1] // groups, *kernel)
 
 
-conv2d = Kernel(reference, cpu)
-conv2d_input = Kernel(input_reference, input_cpu)
-conv2d_weight = Kernel(weight_reference, weight_cpu)
+ALGORITHMS = {
+    "planes": (depthwise.forward, depthwise.input_gradient, None),
+    "columns": (_forward_columns, _input_columns, _weight_columns),
+    "tiles": (
+        correlate.forward,
+        correlate.input_gradient,
+        correlate.weight_gradient,
+    ),
+}
+
+
+def cpu(x, w, *options):
+    choice = choose("forward", x.shape, w.shape, *options[:4])
+    return ALGORITHMS[choice.algorithm][0](x, w, *options)
+
+
+def input_cpu(g, w, size, *geometry):
+    x_shape = (len(g), w.shape[1] * geometry[-1], *size)
+    choice = choose("input", x_shape, w.shape, *geometry)
+    return ALGORITHMS[choice.algorithm][1](g, w, size, *geometry)
+
+
+def weight_cpu(x, g, kernel, *geometry):
+    w_shape = (g.shape[1], x.shape[1] // geometry[-1], *kernel)
+    choice = choose("weight", x.shape, w_shape, *geometry)
+    return ALGORITHMS[choice.algorithm][2](x, g, kernel, *geometry)
+
+
+def cuda(x, w, stride, padding, dilation, groups, bias=None):
+    y = conv_cuda.conv2d(x, w, stride, padding, dilation, groups)
+    if bias is not None:
+        y += bias.reshape(-1, 1, 1)
+    return y
+
+
+conv2d = Kernel(reference, cpu, cuda)
+conv2d_input = Kernel(input_reference, input_cpu, conv_cuda.conv2d_input)
+conv2d_weight = Kernel(weight_reference, weight_cpu, conv_cuda.conv2d_weight)

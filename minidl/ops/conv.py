@@ -9,7 +9,7 @@ from ..autograd import primitive
 from ..errors import ArgumentError, ShapeError
 from ..kernels.windows import output_size
 from ..samples import E, S
-from ._geometry import fits, image, padding_pairs, pair
+from ._geometry import fits, floats, image, padding_pairs, pair
 
 
 def _geometry(where, kernel, stride, padding, dilation):
@@ -20,6 +20,7 @@ def _geometry(where, kernel, stride, padding, dilation):
 
 
 def _check(where, channels, weight, groups):
+    floats(where, "weight", weight)
     if weight.ndim != 4:
         raise ShapeError(
             f"{where}: weight must be 4-D (out, in/groups, kh, kw); "
@@ -42,11 +43,12 @@ def _check(where, channels, weight, groups):
         )
 
 
-def _positions(where, g, *geometry):
+def _positions(where, g, outputs, *geometry):
+    image(where, "gradient", g)
     out = output_size(*geometry)
-    if g.shape[2:] != out:
+    if g.shape[1:] != (outputs, *out):
         raise ShapeError(
-            f"{where}: gradient must be (N, O, {out[0]}, {out[1]}); "
+            f"{where}: gradient must be (N, {outputs}, {out[0]}, {out[1]}); "
             f"got {tuple(g.shape)}"
         )
 
@@ -115,14 +117,9 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1):
         kernel,
         output_size(x.shape[2:], kernel, stride, padding, dilation),
     )
-    y = kernels.conv2d(x, weight, stride, padding, dilation, groups)
-    if bias is not None:
-        if bias.shape != weight.shape[:1]:
-            raise ShapeError(
-                f"conv2d: bias must be {weight.shape[:1]}; got {bias.shape}"
-            )
-        y += bias.reshape(-1, 1, 1)
-    return y
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(f"conv2d: bias must be {weight.shape[:1]}; got {bias.shape}")
+    return kernels.conv2d(x, weight, stride, padding, dilation, groups, bias)
 
 
 @primitive(
@@ -133,15 +130,17 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1):
     ],
     linear=True,
     errors=lambda r: [
-        E(ShapeError, "must be (N, O, 4, 4)", r(1, 2, 4, 3), r(2, 1, 2, 2), size=(5, 5))
+        E(ShapeError, "(N, 2, 4, 4)", r(1, 2, 4, 3), r(2, 1, 2, 2), size=(5, 5)),
+        E(ShapeError, "(N, 2, 4, 4)", r(1, 3, 4, 4), r(2, 1, 2, 2), size=(5, 5)),
+        E(ShapeError, "gradient must be 4-D", r(2, 4, 4), r(2, 1, 2, 2), size=(5, 5)),
     ],
 )
 def conv2d_input(g, weight, *, size, stride=1, padding=0, dilation=1, groups=1):
     """The gradient of `conv2d` by its input of spatial ``size``: g (N, O, oh, ow)."""
-    stride, padding, dilation = _geometry(
-        "conv2d_input", weight.shape[2:], stride, padding, dilation
-    )
-    _positions("conv2d_input", g, size, weight.shape[2:], stride, padding, dilation)
+    _check("conv2d_input", weight.shape[1] * groups, weight, groups)
+    kernel, where = weight.shape[2:], "conv2d_input"
+    stride, padding, dilation = _geometry(where, kernel, stride, padding, dilation)
+    _positions(where, g, len(weight), size, kernel, stride, padding, dilation)
     return kernels.conv2d_input(
         g, weight, tuple(size), stride, padding, dilation, groups
     )
@@ -157,11 +156,18 @@ def conv2d_input(g, weight, *, size, stride=1, padding=0, dilation=1, groups=1):
     errors=lambda r: [
         E(
             ShapeError,
-            "must be (N, O, 4, 4)",
+            "must be (N, 2, 4, 4)",
             r(1, 2, 5, 5),
             r(1, 2, 4, 3),
             kernel=(2, 2),
-        )
+        ),
+        E(
+            ShapeError,
+            "must be 2, as in input",
+            r(2, 2, 5, 5),
+            r(1, 2, 4, 4),
+            kernel=(2, 2),
+        ),
     ],
 )
 def conv2d_weight(x, g, *, kernel, stride=1, padding=0, dilation=1, groups=1):
@@ -169,7 +175,21 @@ def conv2d_weight(x, g, *, kernel, stride=1, padding=0, dilation=1, groups=1):
     stride, padding, dilation = _geometry(
         "conv2d_weight", kernel, stride, padding, dilation
     )
-    _positions("conv2d_weight", g, x.shape[2:], kernel, stride, padding, dilation)
+    image("conv2d_weight", "input", x)
+    outputs = g.shape[1] if g.ndim == 4 else 0
+    _positions(
+        "conv2d_weight", g, outputs, x.shape[2:], kernel, stride, padding, dilation
+    )
+    if len(g) != len(x):
+        raise ShapeError(
+            f"conv2d_weight: images of gradient must be {len(x)}, as in input; "
+            f"got {len(g)}"
+        )
+    if x.shape[1] % groups or outputs % groups:
+        raise ArgumentError(
+            f"conv2d_weight: groups must divide {x.shape[1]} and {outputs} channels; "
+            f"got {groups}"
+        )
     return kernels.conv2d_weight(x, g, tuple(kernel), stride, padding, dilation, groups)
 
 
@@ -239,7 +259,8 @@ def unfold(x, *, kernel_size, dilation=1, padding=0, stride=1):
 )
 def fold(cols, *, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """col2im: columns (N, C kh kw, oh ow) summed into images; adjoint of `unfold`."""
-    size = pair("fold", "output_size", output_size, 1)
+    floats("fold", "input", cols)
+    size = pair("fold", "output_size", output_size, 0)  # 0: padding may hold windows
     kernel, stride, padding, dilation, out = _columns(
         "fold", size, kernel_size, dilation, padding, stride
     )

@@ -1,0 +1,205 @@
+"""Convolution and its gradients on flat images, without unfolding anything.
+
+Images lie flat, with the zeros around them (see `flat`). There a kernel tap is nothing
+but an offset, whatever the kernel's size, stride, padding and dilation:
+
+    y[o, t] = sum over k of w[o, k] x[off[k] + t],    k = (channel, tap)
+
+A tile of sums stays in registers while k runs (see `tiles`). Windows that begin in a
+row's last columns wrap around: they are not kept, and have no weight in gradients.
+
+The source: Dukhan, "The Indirect Convolution Algorithm", arXiv 1907.02129.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from ..threads import get_num_threads
+from ._dispatch import jit
+from ._memory import empty, zeros
+from ._pool import in_parts
+from .flat import (
+    count_shares,
+    gather,
+    grid,
+    lay_out,
+    pixels,
+    share_of,
+    starts_of_taps,
+    taps_of,
+)
+from .tiles import AHEAD, SLACK, dots, move, tile
+from .windows import output_size
+
+
+@jit(nogil=True)
+def _correlate(part, parts, x, w, y, blocks, off, starts, place, shares, layout):
+    """The ``part``-th of ``parts`` equal parts of all shares of the work."""
+    if parts == 0:
+        return
+    pitch, width, outputs = layout.pitch, layout.out_width, layout.outputs
+    y_height, y_width, top, left, down, right = place
+    image = layout.inputs * layout.phases * layout.phase
+    step = layout.rows * pitch + SLACK
+    xs = np.zeros(layout.batch * image + SLACK, x.dtype)
+    ys = np.empty(8 * step, x.dtype)
+    for share in range(part * shares // parts, (part + 1) * shares // parts):
+        band, group, start, images, rows = share_of(share, layout)
+        for b in range(images):
+            here = xs[b * image :]
+            gather(here, x, start + b, group, layout, starts, band, rows)
+        length = rows * pitch - (pitch - width)
+        for k in range(len(blocks)):
+            first, m = blocks[k, 0], blocks[k, 1]
+            w_at = (group * outputs + first) * (1 + off.size - AHEAD)
+            for b in range(images):
+                at = b * image
+                if m == 8:
+                    tile(ys, 0, step, w, w_at, xs, at, off, length, 8)
+                elif m == 4:
+                    tile(ys, 0, step, w, w_at, xs, at, off, length, 4)
+                elif m == 2:
+                    tile(ys, 0, step, w, w_at, xs, at, off, length, 2)
+                else:
+                    tile(ys, 0, step, w, w_at, xs, at, off, length, 1)
+                channel = ((start + b) * layout.groups + group) * outputs + first
+                row = channel * y_height + top + band * layout.rows * down
+                for r in range(m):
+                    y_at = (row + r * y_height) * y_width + left
+                    if right == 1:
+                        line = down * y_width
+                        move(y, y_at, line, ys, r * step, pitch, rows, width)
+                        continue
+                    for p in range(rows):
+                        for q in range(width):
+                            target = y_at + p * down * y_width + q * right
+                            y[target] = ys[r * step + p * pitch + q]
+
+
+@cache
+def blocks_of(outputs, sizes):
+    """Output channels in blocks, the largest first: rows (first channel, how many)."""
+    blocks, first = [], 0
+    while first < outputs:
+        many = next(size for size in sizes if first + size <= outputs)
+        blocks.append((first, many))
+        first += many
+    return np.array(blocks)
+
+
+def flat(x):
+    """The elements in a row; a read-only array is copied, not compiled for."""
+    return np.require(x, None, "CAWE").reshape(-1)
+
+
+def pack(w, bias, groups, blocks):
+    """Bias and weights in the order in which tiles read them, block after block."""
+    w = w.reshape(groups, w.shape[0] // groups, -1)
+    start = np.zeros(w.shape[:2], w.dtype) if bias is None else bias
+    w = np.concatenate([start.reshape(*w.shape[:2], 1), w], axis=2)
+    parts = [w[:, i : i + m].transpose(0, 2, 1) for i, m in blocks.tolist()]
+    return np.concatenate([p.reshape(groups, -1) for p in parts], axis=1).reshape(-1)
+
+
+def _run(x, w, bias, y, groups, stride, taps, starts, place, out):
+    """Correlate ``x`` with ``w`` (O, C / groups, taps) into the ``place`` in ``y``."""
+    outputs = y.shape[1] // groups
+    layout = lay_out(x, groups, outputs, stride, out, taps, len(starts))
+    off = starts_of_taps(taps, layout)
+    blocks, shares = blocks_of(outputs, (8, 4, 2, 1)), count_shares(layout)
+    x, w = flat(x), pack(w, bias, groups, blocks)
+    place = (*y.shape[2:], *place)
+    off = np.concatenate([off, np.zeros(AHEAD, np.int64)])
+    arrays = x, w, y.reshape(-1), blocks, off, starts
+    parts = min(shares, get_num_threads())
+    in_parts(_correlate, parts, *arrays, place, shares, layout)
+
+
+def forward(x, w, stride, padding, dilation, groups, bias=None):
+    """y (N, O, oh, ow): every output position is a flat position."""
+    out = output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    y = empty((len(x), w.shape[0], *out), x.dtype)
+    taps, starts = taps_of(w.shape[2:], stride, padding, dilation)
+    _run(x, w, bias, y, groups, stride, taps, starts, (0, 0, 1, 1), out)
+    return y
+
+
+def input_gradient(g, w, size, stride, padding, dilation, groups):
+    """x (N, C, H, W): for each phase of x, a correlation of g with the taps there."""
+    o, c, *kernel = w.shape[0] // groups, *w.shape[1:]
+    w = w.reshape(groups, o, c, *kernel).swapaxes(1, 2)
+    w = w.reshape(groups * c, o, *kernel)
+    make = zeros if max(stride) > 1 else empty  # some phase may have no taps
+    x = make((len(g), groups * c, *size), g.dtype)
+    for a, b in np.ndindex(*stride):
+        i, row, top, y_top, height = pixels(
+            a, kernel[0], size[0], stride[0], padding[0], dilation[0]
+        )
+        j, column, left, y_left, width = pixels(
+            b, kernel[1], size[1], stride[1], padding[1], dilation[1]
+        )
+        if min(len(i), len(j), height, width) > 0:
+            taps, starts = grid(0, row, column), np.array([(top, left)])
+            place, part = (y_top, y_left, *stride), w[:, :, i][..., j]
+            out = height, width
+            _run(g, part, None, x, groups, (1, 1), taps, starts, place, out)
+    return x
+
+
+@jit(nogil=True)
+def _weigh(part, parts, x, g, dw, blocks, off, starts, shares, layout, g_layout):
+    """Add to ``dw[part]`` (O, taps) what this part of all shares gives."""
+    if parts == 0:
+        return
+    image = layout.inputs * layout.phases * layout.phase
+    plane = g_layout.phase
+    g_image = layout.outputs * plane
+    xs = np.zeros(layout.batch * image + SLACK, x.dtype)
+    gs = np.zeros(layout.batch * g_image + SLACK, x.dtype)
+    corner = np.zeros((1, 2), np.int64)
+    step, sums = dw.shape[2], dw[part].reshape(-1)
+    for share in range(part * shares // parts, (part + 1) * shares // parts):
+        band, group, start, images, rows = share_of(share, layout)
+        for b in range(images):
+            here = xs[b * image :]
+            gather(here, x, start + b, group, layout, starts, band, rows)
+            here = gs[b * g_image :]
+            gather(here, g, start + b, group, g_layout, corner, band, rows)
+        span = images, rows * layout.pitch, g_image, image
+        for i in range(len(blocks)):
+            first, m = blocks[i, 0], blocks[i, 1]
+            at, g_at = (group * layout.outputs + first) * step, first * plane
+            for k in range(0, off.size - 8, 6 if m == 4 else 9):
+                if m == 4:
+                    dots(sums, at, step, gs, g_at, plane, xs, off, k, span, 4, 6)
+                elif m == 2:
+                    dots(sums, at, step, gs, g_at, plane, xs, off, k, span, 2, 9)
+                else:
+                    dots(sums, at, step, gs, g_at, plane, xs, off, k, span, 1, 9)
+
+
+def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
+    """w (O, C / groups, kh, kw): products of flat rows, summed by each thread."""
+    taps, starts = taps_of(kernel, stride, padding, dilation)
+    outputs, out = g.shape[1] // groups, g.shape[2:]
+    layout = lay_out(x, groups, outputs, stride, out, taps, len(starts), outputs)
+    g_layout = layout._replace(
+        inputs=outputs,
+        height=out[0],
+        width=out[1],
+        down=1,
+        right=1,
+        phases=1,
+        phase=layout.rows * layout.pitch + SLACK,
+        halo=0,
+    )
+    off = starts_of_taps(taps, layout)
+    count, shares = off.size, count_shares(layout)
+    off = np.concatenate([off, np.zeros(8, np.int64)])  # the last block is filled up
+    sizes = (4, 2, 1) if -count % 6 <= -count % 9 else (2, 1)
+    parts = min(shares, get_num_threads())
+    dw = np.zeros((parts, g.shape[1], off.size), x.dtype)
+    arrays = flat(x), flat(g), dw, blocks_of(outputs, sizes), off, starts
+    in_parts(_weigh, parts, *arrays, shares, layout, g_layout)
+    return dw.sum(0)[:, :count].reshape(dw.shape[1], -1, *kernel)

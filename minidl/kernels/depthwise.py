@@ -1,0 +1,58 @@
+"""Depthwise convolution with stride 1: a kernel slides over each plane by itself.
+
+There is nothing to reuse but the rows that are in the first cache anyway, so images are
+read where they lie and each output is written once: the time is that of the memory.
+"""
+
+import numpy as np
+
+from ..threads import get_num_threads
+from ._dispatch import jit
+from ._memory import empty
+from ._pool import in_parts
+from .correlate import flat
+from .tiles import slide
+from .windows import output_size
+
+WIDTHS = (3, 5, 7)  # of kernels: the loop over a row of taps is unrolled
+
+
+@jit(nogil=True)
+def _planes(part, parts, x, w, bias, y, multiplier, sizes):
+    """The ``part``-th of ``parts`` equal parts of all planes of y."""
+    if parts == 0:
+        return
+    x_area, y_area, taps = sizes[0] * sizes[1], sizes[2] * sizes[3], sizes[4] * sizes[5]
+    planes, channels = y.size // y_area, bias.size
+    for plane in range(part * planes // parts, (part + 1) * planes // parts):
+        channel, source = plane % channels, plane // multiplier
+        w_at, b = channel * taps, bias[channel]
+        y_at, x_at = plane * y_area, source * x_area
+        if sizes[5] == 3:
+            slide(y, y_at, x, x_at, w, w_at, b, sizes, 3)
+        elif sizes[5] == 5:
+            slide(y, y_at, x, x_at, w, w_at, b, sizes, 5)
+        else:
+            slide(y, y_at, x, x_at, w, w_at, b, sizes, 7)
+
+
+def forward(x, w, stride, padding, dilation, groups, bias=None):
+    """y (N, O, oh, ow) of x (N, groups, H, W) and w (O, 1, kh, kw); stride 1."""
+    out = output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    y = empty((len(x), len(w), *out), x.dtype)
+    bias = np.zeros(len(w), w.dtype) if bias is None else bias
+    corner = padding[0][0], padding[1][0]
+    sizes = (*x.shape[2:], *out, *w.shape[2:], *corner, *dilation)
+    arrays = flat(x), flat(w), flat(bias), y.reshape(-1)
+    in_parts(_planes, get_num_threads(), *arrays, len(w) // groups, sizes)
+    return y
+
+
+def input_gradient(g, w, size, stride, padding, dilation, groups):
+    """x (N, groups, H, W): g slid over by the kernel turned around; one output each."""
+    reach = [d * (k - 1) for d, k in zip(dilation, w.shape[2:])]
+    padding = [
+        (r - before, n + before - m)
+        for r, (before, _), n, m in zip(reach, padding, size, g.shape[2:])
+    ]
+    return forward(g, w[:, :, ::-1, ::-1], stride, padding, dilation, groups)

@@ -1,0 +1,192 @@
+"""Convolution kernels: every algorithm, any geometry, bands, batches and threads."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minidl import threads
+from minidl.kernels import conv, correlate, depthwise, flat
+
+TOLERANCE = {np.float32: 2e-5, np.float64: 1e-13}
+small = st.integers(1, 3)
+
+
+@st.composite
+def cases(draw):
+    """Shapes and options of a convolution whose kernel fits the padded image."""
+    groups, inputs, outputs = draw(small), draw(small), draw(st.integers(1, 17))
+    kernel, stride, dilation = (
+        (draw(st.integers(1, most)), draw(st.integers(1, most))) for most in (5, 3, 3)
+    )
+    padding = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in "hw")
+    size = tuple(
+        draw(st.integers(max(1, d * (k - 1) + 1 - sum(p)), d * (k - 1) + 9))
+        for k, p, d in zip(kernel, padding, dilation)
+    )
+    x = (draw(st.integers(0, 5)), groups * inputs, *size)
+    w = (groups * outputs, inputs, *kernel)
+    return x, w, (stride, padding, dilation, groups)
+
+
+def arrays(x_shape, w_shape, geometry, dtype, seed):
+    """x, w, bias, and g of the output's shape; all but one not contiguous."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    x = draw(*x_shape[::-1]).transpose()
+    w = draw(*w_shape)[:, :, ::-1]
+    out = conv.output_size(x_shape[2:], w_shape[2:], *geometry[:3])
+    g = draw(x_shape[0], 2 * w_shape[0], *out)[:, ::2, :, ::-1]
+    return x, w, draw(w_shape[0]), g
+
+
+def check(algorithm, x, w, bias, g, geometry):
+    """The three steps of an algorithm against their references."""
+    forward, by_input, by_weight = conv.ALGORITHMS[algorithm]
+    size, kernel = x.shape[2:], w.shape[2:]
+    pairs = [
+        (forward(x, w, *geometry), conv.reference(x, w, *geometry)),
+        (forward(x, w, *geometry, bias), conv.reference(x, w, *geometry, bias)),
+        (
+            by_input(g, w, size, *geometry),
+            conv.input_reference(g, w, size, *geometry),
+        ),
+        (
+            by_weight(x, g, kernel, *geometry),
+            conv.weight_reference(x, g, kernel, *geometry),
+        ),
+    ]
+    for ours, expected in pairs:
+        assert ours.shape == expected.shape and ours.dtype == expected.dtype
+        scale = np.abs(expected).max(initial=1)
+        error = np.abs(ours - expected).max(initial=0) / scale
+        assert error <= TOLERANCE[x.dtype.type], (algorithm, x.shape, w.shape, geometry)
+
+
+@pytest.mark.parametrize("algorithm", ["tiles", "columns"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(case=cases(), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_every_algorithm_agrees_with_the_reference(algorithm, dtype, case, seed):
+    check(algorithm, *arrays(*case, dtype, seed), case[2])
+
+
+@st.composite
+def depthwise_cases(draw):
+    """One channel a group, stride 1, and one of the widths that are unrolled."""
+    channels, multiplier = draw(small), draw(small)
+    kernel = draw(small), draw(st.sampled_from(depthwise.WIDTHS))
+    dilation = draw(small), draw(small)
+    padding = tuple((draw(st.integers(0, 4)), draw(st.integers(0, 4))) for _ in "hw")
+    size = tuple(
+        draw(st.integers(max(1, d * (k - 1) + 1 - sum(p)), d * (k - 1) + 40))
+        for k, p, d in zip(kernel, padding, dilation)
+    )
+    x, w = (draw(small), channels, *size), (channels * multiplier, 1, *kernel)
+    return x, w, ((1, 1), padding, dilation, channels)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(case=depthwise_cases(), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_planes_agree_with_the_reference(dtype, case, seed):
+    x, w, bias, g = arrays(*case, dtype, seed)
+    geometry, size = case[2], x.shape[2:]
+    pairs = [(conv.reference, depthwise.forward, (x, w, *geometry, bias))]
+    if len(w) == x.shape[1]:
+        step = conv.input_reference, depthwise.input_gradient
+        pairs.append((*step, (g, w, size, *geometry)))
+    for reference, ours, arguments in pairs:
+        expected = reference(*arguments)
+        scale = np.abs(expected).max(initial=1)
+        error = np.abs(ours(*arguments) - expected).max(initial=0) / scale
+        assert error <= TOLERANCE[dtype], case
+
+
+@pytest.mark.parametrize("scratch", [1, 300, 1 << 20])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1)])
+def test_bands_and_batches_of_every_size_agree(monkeypatch, scratch, stride):
+    """However little is held at once: bands of one row, or several images together."""
+    monkeypatch.setattr(flat, "SCRATCH", scratch)
+    geometry = (stride, ((1, 2), (0, 1)), (1, 2), 2)
+    case = (7, 6, 11, 9), (10, 3, 3, 3)
+    check("tiles", *arrays(*case, geometry, np.float64, 0), geometry)
+
+
+def test_unfolding_image_by_image_agrees(monkeypatch):
+    monkeypatch.setattr(conv, "COLUMNS", 1)
+    geometry = ((1, 2), ((1, 0), (2, 1)), (1, 1), 3)
+    case = (4, 6, 8, 7), (9, 2, 3, 2)
+    check("columns", *arrays(*case, geometry, np.float64, 0), geometry)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_number_of_threads_changes_rounding_only(count):
+    geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1), 2)
+    x, w, bias, g = arrays((6, 4, 12, 13), (16, 2, 3, 3), geometry, np.float32, 0)
+    before = threads.get_num_threads()
+    try:
+        threads.set_num_threads(count)
+        check("tiles", x, w, bias, g, geometry)
+        once, again = (
+            correlate.weight_gradient(x, g, (3, 3), *geometry) for _ in range(2)
+        )
+        assert np.array_equal(once, again)
+    finally:
+        threads.set_num_threads(before)
+
+
+def test_own_weights_for_every_example():
+    """Per-sample convolution is a grouped one, with the batch in the channels."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((5, 3, 6, 7)), rng.standard_normal((5, 4, 3, 3, 3))
+    geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1))
+    folded = x.reshape(1, 15, 6, 7), w.reshape(20, 3, 3, 3)
+    y = conv.conv2d(*folded, *geometry, 5).reshape(5, 4, 6, 7)
+    for n in range(5):
+        alone = conv.reference(x[n : n + 1], w[n], *geometry, 1)[0]
+        np.testing.assert_allclose(y[n], alone, rtol=1e-12, atol=1e-12)
+
+
+def test_depthwise_steps_that_planes_cannot_do_fall_to_tiles():
+    geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1), 16)
+    x = (8, 16, 9, 9)
+    taken = {
+        (step, outputs): conv.choose(step, x, (outputs, 1, 3, 3), *geometry).algorithm
+        for step in ("forward", "input", "weight")
+        for outputs in (16, 32)
+    }
+    planes = {("forward", 16), ("forward", 32), ("input", 16)}
+    assert {case for case, name in taken.items() if name == "planes"} == planes
+
+
+def test_infinite_pixels_stay_in_their_windows():
+    """Rows lie end to end in memory; none may leak into another's windows."""
+    x = np.zeros((2, 1, 5, 6), np.float32)
+    x[0, 0, 2, 0] = x[1, 0, 4, 5] = np.inf
+    w = np.ones((1, 1, 3, 3), np.float32)
+    geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    y = correlate.forward(x, w, *geometry)
+    assert np.array_equal(np.isinf(y), np.isinf(conv.reference(x, w, *geometry)))
+
+
+def test_the_table_is_complete_and_every_row_is_taken():
+    taken = set()
+    for channels in (1, 64, 512):
+        for size in (4, 7, 32):
+            for step in ("forward", "input", "weight"):
+                x, w = (8, channels, size, size), (channels, channels, 3, 3)
+                geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+                taken.add(conv.choose(step, x, w, *geometry))
+    geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1), 16)
+    taken.add(conv.choose("forward", (8, 16, 9, 9), (16, 1, 3, 3), *geometry))
+    for kernel, size in ((1, 7), (1, 14), (1, 32)):
+        x, w = (8, 512, size, size), (512, 512, kernel, kernel)
+        geometry = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+        taken |= {conv.choose(s, x, w, *geometry) for s in ("forward", "weight")}
+    assert taken == set(conv.CHOICES)
+    assert {choice.algorithm for choice in taken} == set(conv.ALGORITHMS)
+    assert all(choice.when and choice.reason for choice in taken)

@@ -1,0 +1,119 @@
+"""The hand-written LLVM loops against their Python, for this and other machines."""
+
+import os
+
+import numpy as np
+import pytest
+
+from minidl.kernels import tiles
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT", "0") == "1",
+    reason="nothing is compiled: the Python functions are what runs",
+)
+# Bytes of a vector register, number of registers: AVX-512, AVX2, NEON, SSE.
+MACHINES = [(64, 32), (32, 16), (16, 32), (16, 16)]
+GUARD = 12345.0
+
+
+@pytest.fixture(params=MACHINES, ids=str)
+def compiled(request, monkeypatch):
+    """A function that compiles an intrinsic's call for a machine, without a cache."""
+    import numba
+    from numba.extending import intrinsic
+
+    monkeypatch.setattr(tiles, "_machine", lambda: request.param)
+
+    def build(which, source):
+        function = intrinsic(prefer_literal=True)(which.generate)
+        space = {which.function.__name__: function}
+        exec(source, space)
+        return numba.njit(space["run"])
+
+    return build
+
+
+def draw(*shape, dtype):
+    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 2, 4, 8])
+def test_tile(compiled, rows, dtype):
+    run = compiled(
+        tiles.tile,
+        "def run(y, step, w, x, off, length):\n"
+        f"    tile(y, 3, step, w, 2, x, 1, off, length, {rows})",
+    )
+    off = np.array([0, 7, 50, 3, 21] + [0] * tiles.AHEAD)
+    w, x = draw(2 + 6 * rows, dtype=dtype), draw(500, dtype=dtype)
+    for length in (1, 15, 16, 17, 47, 48, 100, 129, 200, 300):
+        step = length + tiles.SLACK
+        ours = np.full(3 + rows * step, GUARD, dtype)
+        run(ours, step, w, x, off, length)
+        expected = np.full_like(ours, GUARD)
+        tiles.tile(expected, 3, step, w, 2, x, 1, off, length, rows)
+        for r in range(rows):
+            here = slice(3 + r * step, 3 + r * step + length)
+            np.testing.assert_allclose(ours[here], expected[here], rtol=1e-4, atol=1e-5)
+        assert (ours[:3] == GUARD).all()
+        assert (ours[3 + (rows - 1) * step + length + 63 :] == GUARD).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows,columns", [(4, 6), (2, 9), (1, 9)])
+def test_dots(compiled, rows, columns, dtype):
+    run = compiled(
+        tiles.dots,
+        "def run(dw, g, step, x, off, span):\n"
+        f"    dots(dw, 2, 20, g, 5, step, x, off, 1, span, {rows}, {columns})",
+    )
+    off = np.arange(10) * 3
+    for length in (1, 16, 31, 90):
+        images, step = 3, length + tiles.SLACK
+        g_image, x_image = rows * step, length + 40
+        g = np.zeros(5 + images * g_image, dtype)
+        for b in range(images):
+            for r in range(rows):
+                at = 5 + b * g_image + r * step
+                g[at : at + length] = draw(length, dtype=dtype)
+        x = draw(images * x_image + tiles.SLACK, dtype=dtype)
+        ours, expected = (np.full(2 + rows * 20, 2.0, dtype) for _ in "ab")
+        span = images, length, g_image, x_image
+        run(ours, g, step, x, off, span)
+        tiles.dots(expected, 2, 20, g, 5, step, x, off, 1, span, rows, columns)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_move_writes_its_rows_and_nothing_else(compiled, dtype):
+    run = compiled(
+        tiles.move,
+        "def run(y, x, rows, count):\n    move(y, 2, 45, x, 1, 41, rows, count)",
+    )
+    x = draw(300, dtype=dtype)
+    for rows in (0, 1, 5):
+        for count in range(41):
+            ours, expected = (np.full(240, GUARD, dtype) for _ in "ab")
+            run(ours, x, rows, count)
+            for r in range(rows):
+                expected[2 + 45 * r :][:count] = x[1 + 41 * r :][:count]
+            assert np.array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kw", [1, 3, 7])
+def test_slide(compiled, kw, dtype):
+    run = compiled(
+        tiles.slide,
+        "def run(y, x, w, bias, sizes):\n"
+        f"    slide(y, 2, x, 3, w, 1, bias, sizes, {kw})",
+    )
+    for size, out, corner in (((5, 40), (5, 40), (1, 1)), ((3, 9), (4, 17), (2, 9))):
+        sizes = (*size, *out, 3, kw, *corner, 1, 2)
+        x = draw(3 + size[0] * size[1], dtype=dtype)
+        w = draw(1 + 3 * kw, dtype=dtype)
+        ours, expected = (np.full(2 + out[0] * out[1] + 5, GUARD, dtype) for _ in "ab")
+        run(ours, x, w, dtype(0.5), sizes)
+        tiles.slide(expected, 2, x, 3, w, 1, dtype(0.5), sizes, kw)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
