@@ -5,7 +5,6 @@ that NumPy and CuPy share. CuPy is imported when a CUDA device is first asked fo
 """
 
 import sys
-from functools import cache
 
 import numpy as np
 
@@ -111,9 +110,8 @@ def check_dtype(where: str, dtype) -> np.dtype:
     )
 
 
-@cache
-def cuda_elementwise(inputs: str, outputs: str, body: str, name: str):
-    """A CuPy ElementwiseKernel, built once, when it is first needed."""
+def cupy_module():
+    """CuPy itself, for those who build kernels with it."""
     import cupy
 
-    return cupy.ElementwiseKernel(inputs, outputs, body, name)
+    return cupy

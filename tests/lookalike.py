@@ -14,10 +14,12 @@ import types
 from contextlib import contextmanager
 from functools import partial
 
+import cuda_shim
 import elementwise_c
 import numpy as np
+import pytest
 
-from minidl import backend
+from minidl.kernels import _cuda
 
 # Public names of NumPy 2 that CuPy 14.2 does not have.
 MISSING = frozenset("""
@@ -263,11 +265,11 @@ class Ufunc:
     @silently
     def __call__(self, *args, out=None, **kwargs):
         args = [unwrap(a, sequences=False) for a in args]
-        outs = out if isinstance(out, tuple) or out is None else (out,)
-        if outs:
+        kwargs, outs = _checked(kwargs), out if isinstance(out, tuple) else (out,)
+        if out is not None:
             kwargs["out"] = tuple(map(unwrap, outs))
-        result = getattr(self.ufunc, self.method)(*args, **_checked(kwargs))
-        return outs[0] if outs else wrap(result)
+        result = getattr(self.ufunc, self.method)(*args, **kwargs)
+        return wrap(result) if out is None else outs[0]
 
     def at(self, target, index, values):
         if target.dtype not in ATOMIC:
@@ -314,25 +316,15 @@ class ElementwiseKernel:
         return results[0] if len(results) == 1 else tuple(results)
 
 
-STAND_INS: dict = {}
-
-
-def stand_in(name):
-    """Decorate what computes the same as the RawKernel called ``name``."""
-    return lambda function: STAND_INS.setdefault(name, function)
-
-
-class RawKernel:
-    """CUDA source: not run here, but by the stand-in registered for its name."""
-
-    def __init__(self, code, name, options=(), **keywords):
-        self.code, self.name = code, name
+class RawKernel(cuda_shim.RawKernel):
+    """CUDA source, run on the CPU with every access to memory watched."""
 
     def __call__(self, grid, block, args, **options):
-        if self.name not in STAND_INS:
-            raise NotImplementedError(f"{self.name}: the look-alike has no stand-in "
-                                      "for this RawKernel; register one")
-        return STAND_INS[self.name](grid, block, args, **options)
+        if any(isinstance(a, np.ndarray) for a in args):
+            raise TypeError(f"{self.name}: CuPy would pass a NumPy array by its value")
+        if not cuda_shim.available():
+            pytest.skip(cuda_shim.MISSING)
+        super().__call__(grid, block, tuple(map(unwrap, args)), **options)
 
 
 def asarray(data, dtype=None, order=None, *, copy=None, blocking=False):
@@ -379,8 +371,16 @@ def make(available=True):
         "cupy", np, ndarray=ndarray, cuda=cuda, is_available=lambda: available,
         asarray=asarray, array=partial(asarray, copy=True), from_dlpack=asarray,
         asnumpy=lambda x: x.get() if isinstance(x, ndarray) else np.asarray(x),
-        ElementwiseKernel=ElementwiseKernel, RawKernel=RawKernel, __version__="14.2.0",
+        ElementwiseKernel=ElementwiseKernel, RawKernel=RawKernel, empty=empty,
+        __version__="14.2.0",
     )
+
+
+def empty(shape, dtype=float, order="C"):
+    """Memory that nobody wrote: NaN, so that what a kernel leaves out is seen."""
+    host = np.empty(shape, dtype, order)
+    host.fill(np.nan if host.dtype.kind == "f" else 113)
+    return ndarray(host)
 
 
 @contextmanager
@@ -389,11 +389,11 @@ def installed(available=True):
     before = sys.modules.pop("cupy", None)
     sys.modules["cupy"] = module = make(available)
     syncs.clear()
-    backend.cuda_elementwise.cache_clear()
+    _cuda.build.cache_clear()
     try:
         yield module
     finally:
-        backend.cuda_elementwise.cache_clear()
+        _cuda.build.cache_clear()
         syncs.clear()
         sys.modules.pop("cupy")
         if before is not None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .. import backend
+from ._cuda import Elementwise
 from ._dispatch import Kernel, jit
 
 
@@ -28,8 +29,6 @@ def cpu(x):
     return y
 
 
-def cuda(x):
-    return backend.cuda_elementwise("T x", "T y", "y = erf(x)", "minidl_erf")(x)
-
+cuda = Elementwise("T x", "T y", "y = erf(x)", "minidl_erf")
 
 erf = Kernel(reference, cpu, cuda)

@@ -9,7 +9,8 @@ and starting threads costs more than it gains below some ten million elements.
 
 import numpy as np
 
-from ..backend import cuda_elementwise, xp_of
+from ..backend import xp_of
+from ._cuda import Elementwise
 from ._dispatch import Kernel, jit
 
 # Vectorised loops need NumPy's division: Python's would have to look for zeros.
@@ -32,14 +33,13 @@ def _in_place(loop, reference, states):
     return cpu
 
 
-def _elementwise(inputs, outputs, body, name, args, states, *extra):
-    """Run a CUDA body; ``args`` are p, g, the states and options as a kernel's call.
+def _device(kernel, states, args, *extra):
+    """Run a CUDA body; ``args`` are p, g, ``states`` states and options as in a call.
 
     For a state that is None p stands in: the body then gives it back as it was.
     """
     p, g, state = args[0], args[1], args[2 : states + 2]
     state = [p if a is None else a for a in state]
-    kernel = cuda_elementwise(inputs, outputs, body, name)
     kernel(g, *args[states + 2 :], *extra, p, *state)
 
 
@@ -71,20 +71,21 @@ def _sgd_loop(p, g, buf, lr, momentum, kept, weight_decay, nesterov):
         p[i] -= rate * d
 
 
+_sgd = Elementwise(
+    "T g, T lr, T momentum, T kept, T weight_decay, T nesterov",
+    "T p, T buf",
+    """
+    T d = weight_decay != 0 ? g + weight_decay * p : g;
+    buf = momentum != 0 ? momentum * buf + kept * d : buf;
+    T step = nesterov != 0 ? d + momentum * buf : buf;
+    p = p - lr * (momentum != 0 ? step : d);
+    """,
+    "minidl_sgd",
+)
+
+
 def sgd_cuda(*args):
-    _elementwise(
-        "T g, T lr, T momentum, T kept, T weight_decay, T nesterov",
-        "T p, T buf",
-        """
-        T d = weight_decay != 0 ? g + weight_decay * p : g;
-        buf = momentum != 0 ? momentum * buf + kept * d : buf;
-        T step = nesterov != 0 ? d + momentum * buf : buf;
-        p = p - lr * (momentum != 0 ? step : d);
-        """,
-        "minidl_sgd",
-        args,
-        1,
-    )
+    _device(_sgd, 1, args)
 
 
 def rmsprop_reference(p, g, square, mean, buf, lr, alpha, eps, weight_decay, momentum):
@@ -133,25 +134,24 @@ def _rmsprop_loop(p, g, square, mean, buf, lr, alpha, eps, weight_decay, momentu
         p[i] -= rate * d
 
 
+_rmsprop = Elementwise(
+    "T g, T lr, T alpha, T eps, T weight_decay, T momentum, T part, bool centered",
+    "T p, T square, T mean, T buf",
+    """
+    T d = weight_decay != 0 ? g + weight_decay * p : g;
+    square = alpha * square + part * (d * d);
+    mean = centered ? mean + part * (d - mean) : mean;
+    T s = centered ? square - mean * mean : square;
+    T step = d / (sqrt(s < 0 ? 0 * s : s) + eps);
+    buf = momentum != 0 ? momentum * buf + step : buf;
+    p = p - lr * (momentum != 0 ? buf : step);
+    """,
+    "minidl_rmsprop",
+)
+
+
 def rmsprop_cuda(*args):
-    _elementwise(
-        "T g, T lr, T alpha, T eps, T weight_decay, T momentum, T part, bool centered",
-        "T p, T square, T mean, T buf",
-        """
-        T d = weight_decay != 0 ? g + weight_decay * p : g;
-        square = alpha * square + part * (d * d);
-        mean = centered ? mean + part * (d - mean) : mean;
-        T s = centered ? square - mean * mean : square;
-        T step = d / (sqrt(s < 0 ? 0 * s : s) + eps);
-        buf = momentum != 0 ? momentum * buf + step : buf;
-        p = p - lr * (momentum != 0 ? buf : step);
-        """,
-        "minidl_rmsprop",
-        args,
-        3,
-        1 - args[6],
-        args[3] is not None,
-    )
+    _device(_rmsprop, 3, args, 1 - args[6], args[3] is not None)
 
 
 def adam_reference(
@@ -187,23 +187,22 @@ def _adam_loop(p, g, mean, square, rate, root, beta1, beta2, eps, weight_decay, 
         p[i] = scale * p[i] - step * (m / (np.sqrt(s) / correction + tiny))
 
 
+_adam = Elementwise(
+    "T g, T rate, T root, T beta1, T beta2, T eps, T weight_decay, T shrink, "
+    "T part, T share",
+    "T p, T mean, T square",
+    """
+    T d = weight_decay != 0 ? g + weight_decay * p : g;
+    mean = mean + part * (d - mean);
+    square = beta2 * square + share * (d * d);
+    p = shrink * p - rate * (mean / (sqrt(square) / root + eps));
+    """,
+    "minidl_adam",
+)
+
+
 def adam_cuda(*args):
-    _elementwise(
-        "T g, T rate, T root, T beta1, T beta2, T eps, T weight_decay, T shrink, "
-        "T part, T share",
-        "T p, T mean, T square",
-        """
-        T d = weight_decay != 0 ? g + weight_decay * p : g;
-        mean = mean + part * (d - mean);
-        square = beta2 * square + share * (d * d);
-        p = shrink * p - rate * (mean / (sqrt(square) / root + eps));
-        """,
-        "minidl_adam",
-        args,
-        2,
-        1 - args[6],
-        1 - args[7],
-    )
+    _device(_adam, 2, args, 1 - args[6], 1 - args[7])
 
 
 def average_reference(p, g, part):
@@ -218,10 +217,13 @@ def _average_loop(p, g, part):
         p[i] += share * (g[i] - p[i])
 
 
+_average = Elementwise(
+    "T g, T part", "T p", "p = p + part * (g - p)", "minidl_average"
+)
+
+
 def average_cuda(*args):
-    _elementwise(
-        "T g, T part", "T p", "p = p + part * (g - p)", "minidl_average", args, 0
-    )
+    _device(_average, 0, args)
 
 
 sgd = Kernel(sgd_reference, _in_place(_sgd_loop, sgd_reference, 1), sgd_cuda)

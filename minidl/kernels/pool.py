@@ -8,6 +8,8 @@ in row order wins, as in torch, and a NaN wins over everything. Pooling itself i
 import numpy as np
 
 from ..backend import scatter_add, xp_of
+from . import pool_pairs
+from ._cuda import Raw, blocks
 from ._dispatch import Kernel, jit, prange
 
 
@@ -88,6 +90,8 @@ def _planes(x):
 
 
 def gather_cpu(h, x, out, kernel, stride, padding, dilation):
+    if h is x and pool_pairs.fits(x, out, kernel, stride, padding, dilation):
+        return pool_pairs.maxima(x, out)
     y = np.empty((*x.shape[:2], *out), h.dtype)
     xs = _planes(x)
     hs = xs if h is x else _planes(h)
@@ -98,6 +102,8 @@ def gather_cpu(h, x, out, kernel, stride, padding, dilation):
 
 
 def scatter_cpu(g, x, out, kernel, stride, padding, dilation):
+    if pool_pairs.fits(x, out, kernel, stride, padding, dilation):
+        return pool_pairs.scatter(g, x)
     y = np.zeros(x.shape, g.dtype)
     _visit(
         _planes(g),
@@ -114,5 +120,118 @@ def scatter_cpu(g, x, out, kernel, stride, padding, dilation):
     return y
 
 
-max_pool2d_gather = Kernel(gather_reference, gather_cpu)
-max_pool2d_scatter = Kernel(scatter_reference, scatter_cpu)
+_WINNER = r"""
+// The place in the plane x of a window's maximum. The first wins among equals,
+// and a NaN, which equals nothing, over all.
+__device__ I winner(
+        const T* __restrict__ x, I height, I width, I top, I left, I kh, I kw,
+        I dh, I dw) {
+    I best_at = -1;
+    T best = 0;
+    for (I i = 0; i < kh; i++) {
+        I row = top + i * dh;
+        if (row < 0 || row >= height) continue;
+        for (I j = 0; j < kw; j++) {
+            I col = left + j * dw;
+            if (col < 0 || col >= width) continue;
+            T v = x[row * width + col];
+            bool keep = best_at >= 0 && (best >= v || best != best);
+            best_at = keep ? best_at : row * width + col;
+            best = keep ? best : v;
+        }
+    }
+    return best_at;
+}
+"""
+_gather_device = Raw(
+    _WINNER
+    + r"""
+// A thread looks through one window of x and reads `values` where the maximum is.
+extern "C" __global__ void minidl_max_pool_gather(
+        const T* __restrict__ x, const T* __restrict__ values, T* __restrict__ y,
+        I threads, I height, I width, I oh, I ow, I kh, I kw, I sh, I sw,
+        I top, I left, I dh, I dw) {
+    I thread = (I)blockIdx.x * (I)blockDim.x + (I)threadIdx.x;
+    if (thread >= threads) return;
+    I q = thread % ow, p = thread / ow % oh, plane = thread / ow / oh * height * width;
+    top = p * sh - top;
+    left = q * sw - left;
+    y[thread] =
+        values[plane + winner(x + plane, height, width, top, left, kh, kw, dh, dw)];
+}
+""",
+    "minidl_max_pool_gather",
+)
+_places_device = Raw(
+    _WINNER
+    + r"""
+// The same, for the place of the maximum in its plane.
+extern "C" __global__ void minidl_max_pool_places(
+        const T* __restrict__ x, long long* __restrict__ places,
+        I threads, I height, I width, I oh, I ow, I kh, I kw, I sh, I sw,
+        I top, I left, I dh, I dw) {
+    I thread = (I)blockIdx.x * (I)blockDim.x + (I)threadIdx.x;
+    if (thread >= threads) return;
+    I q = thread % ow, p = thread / ow % oh, plane = thread / ow / oh * height * width;
+    top = p * sh - top;
+    left = q * sw - left;
+    places[thread] = winner(x + plane, height, width, top, left, kh, kw, dh, dw);
+}
+""",
+    "minidl_max_pool_places",
+)
+_scatter_device = Raw(
+    r"""
+// A thread adds, for one pixel, the values of all windows that it won, in their order:
+// no atomic addition, and the same sum every time.
+extern "C" __global__ void minidl_max_pool_scatter(
+        const T* __restrict__ g, const long long* __restrict__ places,
+        T* __restrict__ y, I threads, I height, I width, I oh, I ow,
+        I kh, I kw, I sh, I sw, I top, I left, I dh, I dw) {
+    I thread = (I)blockIdx.x * (I)blockDim.x + (I)threadIdx.x;
+    if (thread >= threads) return;
+    I col = thread % width, plane = thread / width, row = plane % height;
+    I place = row * width + col, first = plane / height * oh * ow;
+    T sum = 0;
+    for (I i = kh - 1; i >= 0; i--) {
+        I p = row + top - i * dh;  // times the stride
+        if (p < 0 || p % sh || p / sh >= oh) continue;
+        for (I j = kw - 1; j >= 0; j--) {
+            I q = col + left - j * dw;
+            if (q < 0 || q % sw || q / sw >= ow) continue;
+            I window = first + p / sh * ow + q / sw;
+            if (places[window] == place) sum += g[window];
+        }
+    }
+    y[thread] = sum;
+}
+""",
+    "minidl_max_pool_scatter",
+)
+
+
+def gather_cuda(h, x, out, *geometry):
+    y = xp_of(h, x).empty((*x.shape[:2], *out), h.dtype)
+    _by_thread(_gather_device, (x, h), y, x.shape[2:], out, geometry)
+    return y
+
+
+def scatter_cuda(g, x, out, *geometry):
+    """Two passes: which pixel won each window, then for each pixel what it won."""
+    xp = xp_of(g, x)
+    places, y = xp.empty(g.shape, xp.int64), xp.empty(x.shape, g.dtype)
+    _by_thread(_places_device, (x,), places, x.shape[2:], out, geometry)
+    _by_thread(_scatter_device, (g, places), y, x.shape[2:], out, geometry)
+    return y
+
+
+def _by_thread(kernel, sources, y, size, out, geometry):
+    """One thread for each element of ``y``."""
+    if y.size:
+        sources = map(xp_of(y).ascontiguousarray, sources)
+        args = (*sources, y, y.size, *size, *out, *sum(geometry, ()))
+        kernel(args[0].dtype, (blocks(y.size),), (256,), args)
+
+
+max_pool2d_gather = Kernel(gather_reference, gather_cpu, gather_cuda)
+max_pool2d_scatter = Kernel(scatter_reference, scatter_cpu, scatter_cuda)

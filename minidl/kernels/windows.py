@@ -9,6 +9,7 @@ contiguous row, so a convolution is a single matrix product.
 import numpy as np
 
 from ..backend import xp_of
+from ._cuda import Raw, blocks
 from ._dispatch import Kernel, jit, prange
 
 
@@ -123,5 +124,102 @@ def fold_cpu(cols, size, kernel, stride, padding, dilation):
     return x
 
 
-unfold = Kernel(unfold_reference, unfold_cpu)
-fold = Kernel(fold_reference, fold_cpu)
+_unfold_device = Raw(
+    r"""
+// A thread reads all taps of one window of one channel. Taps of the columns lie
+// tap_step apart, images image_step; the positions of an image lie side by side.
+extern "C" __global__ void minidl_unfold(
+        const T* __restrict__ x, T* __restrict__ cols, I threads, I channels, I height,
+        I width, I oh, I ow, I kh, I kw, I sh, I sw, I top, I left, I dh, I dw,
+        I tap_step, I image_step) {
+    I thread = (I)blockIdx.x * (I)blockDim.x + (I)threadIdx.x;
+    if (thread >= threads) return;
+    I q = thread % ow, plane = thread / ow, p = plane % oh;
+    plane /= oh;
+    I channel = plane % channels, image = plane / channels;
+    const T* source = x + plane * height * width;
+    I out = channel * kh * kw * tap_step + image * image_step + p * ow + q;
+    for (I i = 0; i < kh; i++) {
+        I row = p * sh + i * dh - top;
+        bool inside = row >= 0 && row < height;
+        for (I j = 0; j < kw; j++) {
+            I col = q * sw + j * dw - left;
+            bool read = inside && col >= 0 && col < width;
+            cols[out] = read ? source[row * width + col] : T(0);
+            out += tap_step;
+        }
+    }
+}
+""",
+    "minidl_unfold",
+)
+_fold_device = Raw(
+    r"""
+// A thread adds, for one pixel, the columns of all windows that read it, in the order
+// of the taps: no atomic addition, and the same sum every time.
+extern "C" __global__ void minidl_fold(
+        const T* __restrict__ cols, T* __restrict__ x, I threads, I channels, I height,
+        I width, I oh, I ow, I kh, I kw, I sh, I sw, I top, I left, I dh, I dw,
+        I tap_step, I image_step) {
+    I thread = (I)blockIdx.x * (I)blockDim.x + (I)threadIdx.x;
+    if (thread >= threads) return;
+    I col = thread % width, plane = thread / width, row = plane % height;
+    plane /= height;
+    I channel = plane % channels, image = plane / channels;
+    const T* source = cols + channel * kh * kw * tap_step + image * image_step;
+    T sum = 0;
+    for (I i = 0; i < kh; i++) {
+        I p = row + top - i * dh;  // times the stride
+        if (p < 0 || p % sh || p / sh >= oh) continue;
+        for (I j = 0; j < kw; j++) {
+            I q = col + left - j * dw;
+            if (q < 0 || q % sw || q / sw >= ow) continue;
+            sum += source[(i * kw + j) * tap_step + p / sh * ow + q / sw];
+        }
+    }
+    x[thread] = sum;
+}
+""",
+    "minidl_fold",
+)
+
+
+def _launch(kernel, source, target, threads, size, out, kernel_size, *rest):
+    (stride, padding, dilation), steps, channels = rest[:3], rest[3:5], rest[5]
+    args = (threads, channels, *size, *out, *kernel_size, *stride)
+    args += (padding[0][0], padding[1][0], *dilation, *steps)
+    kernel(source.dtype, (blocks(threads),), (256,), (source, target, *args))
+
+
+def unfold_cuda(x, kernel, stride, padding, dilation, by_image=False):
+    """Columns (C, kh, kw, N, oh, ow), or (N, C, kh, kw, oh, ow) ``by_image``."""
+    xp, (n, c) = xp_of(x), x.shape[:2]
+    out = output_size(x.shape[2:], kernel, stride, padding, dilation)
+    shape = (n, c, *kernel, *out) if by_image else (c, *kernel, n, *out)
+    cols = xp.empty(shape, x.dtype)
+    if cols.size:
+        area = out[0] * out[1]
+        steps = (area, cols.size // n) if by_image else (n * area, area)
+        geometry = (x.shape[2:], out, kernel, stride, padding, dilation)
+        source, threads = xp.ascontiguousarray(x), n * c * area
+        _launch(_unfold_device, source, cols, threads, *geometry, *steps, c)
+    return cols
+
+
+def fold_cuda(cols, size, kernel, stride, padding, dilation, by_image=False):
+    """The adjoint of `unfold_cuda`."""
+    xp, out = xp_of(cols), cols.shape[4:]
+    n, c = cols.shape[:2] if by_image else (cols.shape[3], cols.shape[0])
+    x = xp.empty((n, c, *size), cols.dtype)
+    if x.size:
+        area = out[0] * out[1]
+        steps = (area, cols.size // n) if by_image else (n * area, area)
+        geometry = (size, out, kernel, stride, padding, dilation)
+        _launch(
+            _fold_device, xp.ascontiguousarray(cols), x, x.size, *geometry, *steps, c
+        )
+    return x
+
+
+unfold = Kernel(unfold_reference, unfold_cpu, unfold_cuda)
+fold = Kernel(fold_reference, fold_cpu, fold_cuda)
