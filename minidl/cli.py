@@ -6,6 +6,7 @@ from pathlib import Path
 
 from . import __version__
 from .backend import check_device
+from .bench import options
 from .errors import ArgumentError, MinidlError, ShapeError
 
 UNSET = argparse.SUPPRESS  # options left out do not appear: a resumed run keeps its own
@@ -102,17 +103,12 @@ def parser() -> argparse.ArgumentParser:
     sets.add_argument("name", nargs="?")
     sets.add_argument("--to", metavar="DIR", help="where to put the files")
 
+    command("warmup", _warmup, "Compile all kernels ahead, for this machine.")
+
     bench = command(
         "bench", _bench, "Measure minidl, against torch when it is installed."
     )
-    bench.add_argument("suite", choices=["engine"])
-    bench.add_argument(
-        "--rounds",
-        type=_number(int),
-        default=15,
-        help="pairs of timings of each row (default 15)",
-    )
-    bench.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
+    options.add(bench, _number(int))
     return top
 
 
@@ -311,10 +307,29 @@ def _data(args, console):
     console.print(table)
 
 
-def _bench(args, console):
-    from .bench import engine
+def _warmup(args, console):
+    from . import warmup
 
-    engine.run(console, rounds=args.rounds, json_file=args.json)
+    warmup.run(console)
+
+
+def _bench(args, console):
+    from .bench import explain, report
+
+    if getattr(args, "explain", None) is not None:
+        return explain.explain(console, args.explain)
+    only = getattr(args, "only", None)
+    parts = {"bars": only == "bars", "grid": only == "grid"} if only else {}
+    return report.run(
+        console,
+        args.suite,
+        rounds=args.rounds,
+        json_file=args.json,
+        plot_file=getattr(args, "plot", None),
+        device=getattr(args, "device", "cpu"),
+        threads=args.threads,
+        **parts,
+    )
 
 
 def main(argv=None) -> int:

@@ -1,6 +1,5 @@
 """The command line as a person meets it: screens, files, refusals, Ctrl-C."""
 
-import json
 import os
 import re
 import signal
@@ -153,7 +152,6 @@ REFUSALS = [
     (["summary", "lenet", "--shape", "1,8,8"], "at least 16x16"),
     (["data", "fetch"], "name must be given"),
     (["data", "fetch", "mnits"], "did you mean mnist"),
-    (["bench", "motor"], "invalid choice: 'motor'"),
 ]
 
 
@@ -239,26 +237,6 @@ def test_a_closed_pipe_is_no_traceback(small, tmp_path):
         time.sleep(0.2)
         err = process.stderr.read()
     assert "Traceback" not in err
-
-
-@pytest.mark.process
-def test_bench_engine_writes_its_rows(run, tmp_path, monkeypatch):
-    """The timings themselves are not tested, only that each row is measured."""
-    from minidl.bench import engine, measure
-
-    monkeypatch.setattr(measure, "LEAST", 1e-4)
-    monkeypatch.setattr(engine, "_start_rows", lambda *a: [])
-    monkeypatch.setattr(engine, "_peak", lambda *a: 1.0)
-    status, out, _ = run("bench", "engine", "--rounds", 1, "--json", "rows.json")
-    assert status == 0 and "lenet step" in out
-    rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [r["name"] for r in rows][:1] == ["tiny op, fwd + bwd"]
-    assert all(r["ours"] > 0 for r in rows)
-
-
-def test_bench_needs_a_round(run):
-    status, _, err = run("bench", "engine", "--rounds", 0)
-    assert status == 2 and err == "minidl: bench: rounds must be >= 1; got 0\n"
 
 
 @pytest.mark.process
