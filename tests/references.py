@@ -11,6 +11,15 @@ import operator
 from decimal import Decimal
 
 import numpy as np
+from reference_norm import (
+    batch_norm,
+    batch_norm_input,
+    batch_norm_sums,
+    channel_affine,
+    cross_entropy,
+    cross_entropy_input,
+)
+from reference_transforms import from_sequency, fwht, shift, to_sequency
 from reference_windows import (
     avg_pool2d,
     avg_pool2d_spread,
@@ -57,34 +66,6 @@ def each(function, dtype=np.float64):
         )
 
     return reference
-
-
-def shift(x, dy, dx):
-    """Each pixel fetched from where it came, zero from outside."""
-    channels = x.shape[1]
-    down, right = (
-        [int(v) for v in d] if np.ndim(d) else [int(d)] * channels for d in (dy, dx)
-    )
-
-    def pixel(at):
-        n, c, i, j = at
-        i, j = i - down[c], j - right[c]
-        inside = 0 <= i < x.shape[2] and 0 <= j < x.shape[3]
-        return x[n, c, i, j] if inside else 0.0
-
-    return table(x.shape, pixel)
-
-
-def fwht(x):
-    """Signs by the parity of the bits that two indices share."""
-    n = x.shape[-1]
-
-    def entry(at):
-        *row, i = at
-        signs = ((-1) ** bin(i & j).count("1") for j in range(n))
-        return math.fsum(s * x[*row, j] for j, s in enumerate(signs))
-
-    return table(x.shape, entry)
 
 
 def softplus(x, beta=1.0, threshold=20.0):
@@ -337,6 +318,7 @@ REFERENCES = {
     "tanh": each(lambda x: math.expm1(2 * x) / (math.expm1(2 * x) + 2)),
     "sigmoid": each(lambda x: math.exp(-softplus(-x, threshold=800.0))),
     "relu": each(lambda x: x if x > 0 else 0.0),
+    "gate": each(lambda g, y: g if y > 0 else 0.0),
     "leaky_relu": each(leaky_relu),
     "softplus": each(softplus),
     "erf": each(math.erf),
@@ -351,6 +333,12 @@ REFERENCES = {
     "conv2d_weight": conv2d_weight,
     "unfold": unfold,
     "fold": fold,
+    "batch_norm": batch_norm,
+    "batch_norm_input": batch_norm_input,
+    "batch_norm_sums": batch_norm_sums,
+    "channel_affine": channel_affine,
+    "cross_entropy": cross_entropy,
+    "cross_entropy_input": cross_entropy_input,
     "max_pool2d": lambda x, **o: max_pool2d_gather(x, x, **o),
     "max_pool2d_gather": max_pool2d_gather,
     "max_pool2d_scatter": max_pool2d_scatter,
@@ -380,6 +368,8 @@ REFERENCES = {
     "scatter_add_along": scatter_add_along,
     "shift": shift,
     "fwht": fwht,
+    "to_sequency": to_sequency,
+    "from_sequency": from_sequency,
     "cast": cast,
     "transfer": lambda x, device: table(x.shape, lambda i: x[i]),
 }

@@ -32,13 +32,15 @@ OTHER_DEFAULT = {
 
 # (function, argument): what minidl takes beyond torch.
 ADDED = {
+    ("batch_norm", "relu"): "one pass over memory for both",
     ("dropout", "mask"): "the draw as an argument, so that it can be repeated",
 }
 
 # Names whose torch documentation shows several signatures or an incomplete one, and
 # names that torch does not have as a function.
 UNREADABLE = {"argmax", "max", "mean", "min", "squeeze", "sum"}
-ABSENT = {"expand", "fwht", "power", "shift", "take_along_axis"}
+ABSENT = {"expand", "from_sequency", "fwht", "power", "shift", "take_along_axis"}
+ABSENT |= {"to_sequency"}
 
 
 def theirs(name):

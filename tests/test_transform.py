@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import functional as F
+from minidl import kernels
 from minidl.interchange import tensor
 from minidl.testing import TOLERANCE
 
@@ -28,6 +29,48 @@ def test_fwht_rungs_agree_at_every_length(bits, dtype):
         here = x.copy()
         assert fwht.in_place(here) is here
         np.testing.assert_array_equal(here, got)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bits", range(0, 11))
+def test_fwht_of_many_short_rows(bits, dtype):
+    """Full blocks of rows and what remains of them, each row as if it were alone."""
+    x = rng.standard_normal((3 * 64 + 5, 1 << bits)).astype(dtype)
+    y = fwht.cpu(x)
+    rtol, atol = TOLERANCE[dtype]
+    np.testing.assert_allclose(y, fwht.reference(x), rtol, 300 * atol)
+    for row in (0, 64, 191, 192, 196):
+        np.testing.assert_allclose(y[row], fwht.cpu(x[row]), rtol, 300 * atol)
+    assert fwht.in_place(x) is x
+    np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("bits", range(0, 11))
+def test_row_i_in_sequency_order_changes_its_sign_i_times(bits):
+    n = 1 << bits
+    rows = F.to_sequency(F.fwht(tensor(np.eye(n)))).numpy().T
+    changes = (np.diff(rows, axis=1) != 0).sum(1)
+    np.testing.assert_array_equal(changes, np.arange(n))
+
+
+def test_sequency_order_is_the_reversed_gray_code():
+    for bits in (0, 1, 2, 3, 7, 12):
+        n = 1 << bits
+        digits = [f"{i ^ i >> 1:0{bits}b}"[::-1] for i in range(n)]
+        order = kernels.sequency_order(n)
+        assert order.dtype == "int64"
+        assert order.tolist() == [int(d, 2) for d in digits]
+    assert kernels.sequency_order(8).tolist() == [0, 4, 6, 2, 3, 7, 5, 1]
+    long = kernels.sequency_order(1 << 20)
+    np.testing.assert_array_equal(np.sort(long), np.arange(1 << 20))
+
+
+def test_to_and_from_sequency_undo_each_other():
+    x = tensor(rng.standard_normal((3, 2, 64)))
+    y = F.to_sequency(x)
+    np.testing.assert_array_equal(y.numpy(), x.numpy()[..., kernels.sequency_order(64)])
+    np.testing.assert_array_equal(F.from_sequency(y).numpy(), x.numpy())
+    np.testing.assert_array_equal(F.to_sequency(F.from_sequency(x)).numpy(), x.numpy())
 
 
 def test_fwht_rows_longer_than_a_block_by_rows():

@@ -104,7 +104,7 @@ def shift(x, dy, dx):
             planes.append(x[:, c] * 0)
         else:
             planes.append(TF.pad(x[:, c], (b, -b, a, -a)))
-    return torch.stack(planes, 1)
+    return torch.stack(planes, 1) if planes else x * 1
 
 
 def fwht(x):
@@ -113,6 +113,53 @@ def fwht(x):
     while len(h) < x.shape[-1]:
         h = torch.kron(torch.tensor([[1, 1], [1, -1]], dtype=x.dtype), h)
     return x @ h
+
+
+def sequency(x):
+    """The natural index of each sequency: Hadamard rows sorted by sign changes."""
+    h = fwht(torch.eye(x.shape[-1]))
+    return h.diff().ne(0).sum(-1).argsort()
+
+
+def batch_norm(x, weight=None, bias=None, *, eps, relu=False):
+    y = TF.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
+    return TF.relu(y) if relu else y
+
+
+def counted(g, x, weight, bias, eps, relu):
+    y = batch_norm(x, weight, bias, eps=eps)
+    return torch.where(y.detach() > 0, g, 0.0) if relu else g
+
+
+def batch_norm_sums(g, x, weight=None, bias=None, *, eps, relu=False):
+    over = (0, *range(2, x.ndim))
+    g = counted(g, x, weight, bias, eps, relu)
+    return torch.stack([g.sum(over), (g * batch_norm(x, eps=eps)).sum(over)])
+
+
+def batch_norm_input(g, x, weight=None, bias=None, *, eps, relu=False):
+    x = x if x.requires_grad else x.clone().requires_grad_()
+    g = counted(g, x, weight, bias, eps, relu)
+    y = batch_norm(x, weight, eps=eps)
+    return torch.autograd.grad(y, x, g, create_graph=True)[0]
+
+
+def channel_affine(x, scale, shift=None, center=None):
+    over = (slice(None), *[None] * (x.ndim - 2))
+    x = x if center is None else x - center[over]
+    return x * scale[over] + (0 if shift is None else shift[over])
+
+
+def cross_entropy(x, target, label_smoothing=0.0):
+    return TF.cross_entropy(
+        x, target, reduction="none", label_smoothing=label_smoothing
+    )
+
+
+def cross_entropy_input(g, x, target, label_smoothing=0.0):
+    x = x if x.requires_grad else x.clone().requires_grad_()
+    y = cross_entropy(x, target, label_smoothing)
+    return torch.autograd.grad(y, x, g, create_graph=True)[0]
 
 
 OPS = {
@@ -139,11 +186,14 @@ OPS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "relu": TF.relu,
+    "gate": lambda g, y: torch.where(y > 0, g, 0.0),
     "leaky_relu": TF.leaky_relu,
     "softplus": TF.softplus,
     "erf": torch.erf,
     "shift": shift,
     "fwht": fwht,
+    "to_sequency": lambda x: x[..., sequency(x)],
+    "from_sequency": lambda x: x[..., sequency(x).argsort()],
     "abs": torch.abs,
     "sign": torch.sign,
     "floor": torch.floor,
@@ -167,6 +217,12 @@ OPS = {
     "matrix_multiply": torch.matmul,
     "linear": TF.linear,
     "contract": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
+    "batch_norm": batch_norm,
+    "batch_norm_input": batch_norm_input,
+    "batch_norm_sums": batch_norm_sums,
+    "channel_affine": channel_affine,
+    "cross_entropy": cross_entropy,
+    "cross_entropy_input": cross_entropy_input,
     "max_pool2d": TF.max_pool2d,
     "max_pool2d_scatter": max_pool2d_scatter,
     "max_pool2d_gather": max_pool2d_gather,

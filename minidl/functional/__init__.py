@@ -16,6 +16,7 @@ from ..ops import (
     flip,
     floor,
     fold,
+    from_sequency,
     fwht,
     leaky_relu,
     linear,
@@ -38,6 +39,7 @@ from ..ops import (
     sqrt,
     sum,
     tanh,
+    to_sequency,
     unfold,
     where,
 )

@@ -7,6 +7,7 @@ import numpy as np
 from .. import ops, random
 from ..backend import asarray
 from ..errors import ArgumentError, DtypeError, ShapeError
+from ..kernels import channel_moments
 from ..ops._geometry import axes
 from ..tensor import Tensor
 from .basic import mean
@@ -60,12 +61,15 @@ def batch_norm(
     training=False,
     momentum=0.1,
     eps=1e-5,
+    *,
+    relu=False,
 ):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel of (N, C, ...).
 
     In training the mean and (biased) variance are those of the batch, and the running
     ones, if given, move by ``momentum`` towards them (towards the unbiased variance),
-    in place; otherwise the running ones are used.
+    in place; otherwise the running ones are used. ``relu`` takes `relu` of the result,
+    which costs less than to take it afterwards.
 
     Raises: ShapeError, also where a batch has one value per channel.
     Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithm 1.
@@ -85,37 +89,29 @@ def batch_norm(
         raise ArgumentError(
             "batch_norm: running_mean and running_var go together; got one of them"
         )
-    shape = (1, channels) + (1,) * (x.ndim - 2)
-    over = (0, *range(2, x.ndim))
-    if training:
-        n = x.numel() // max(channels, 1)
-        if n < 2:
-            raise ShapeError(
-                "batch_norm: training needs more than 1 value per channel; "
-                f"got {x.shape}"
-            )
-        center = mean(x, over, True)
-        d = x - center
-        spread = mean(d * d, over, True)
-        if running_mean is not None:
-            if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
-                raise ArgumentError(
-                    f"batch_norm: momentum must be a number in [0, 1]; got {momentum!r}"
-                )
-            _move(running_mean, center, momentum)
-            _move(running_var, spread, momentum, n / (n - 1))
-    else:
+    if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError(
                 "batch_norm: running_mean and running_var must be given "
                 "when not training"
             )
-        d = x - running_mean.reshape(shape)
-        spread = running_var.reshape(shape)
-    y = d / ops.sqrt(spread + eps)
-    if weight is not None:
-        y = y * weight.reshape(shape)
-    return y if bias is None else y + bias.reshape(shape)
+        scale = (1.0 if weight is None else weight) / ops.sqrt(running_var + eps)
+        y = ops.channel_affine(x, scale, bias, running_mean)
+        return ops.relu(y) if relu else y
+    n = x.numel() // max(channels, 1)
+    if n < 2:
+        raise ShapeError(
+            f"batch_norm: training needs more than 1 value per channel; got {x.shape}"
+        )
+    stats = channel_moments(x.data)
+    if running_mean is not None:
+        if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
+            raise ArgumentError(
+                f"batch_norm: momentum must be a number in [0, 1]; got {momentum!r}"
+            )
+        _move(running_mean, stats[0], momentum)
+        _move(running_var, stats[2], momentum, n / (n - 1))
+    return ops.batch_norm(x, weight, bias, stats, eps=eps, relu=relu)
 
 
 def _check_affine(where, name, t, shape, dtype):
@@ -130,7 +126,7 @@ def _check_affine(where, name, t, shape, dtype):
 
 def _move(running, batch, momentum, scale=1.0):
     running.data *= 1 - momentum
-    running.data += (momentum * scale) * batch.data.reshape(-1)
+    running.data += (momentum * scale) * batch
 
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):

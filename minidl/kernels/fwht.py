@@ -6,14 +6,17 @@ its own inverse up to the factor n, and its own transpose.
 The loop takes three levels at a time (radix 8). A pass reads eight parts of a row side
 by side and writes their results interleaved. That rotates the digits of the index by
 three, and after all passes the rotation is complete: every access runs along memory
-and every level is vectorised, also the innermost. Rows too long for the first cache
-are cut into blocks; the remaining levels then combine the blocks in place.
+and every level is vectorised, also the innermost. Of short rows a block holds many:
+passes that only rotate bring the digits of the row number to the end, so that the
+sums then run across rows. Rows too long for the first cache are cut into blocks; the
+remaining levels then combine the blocks in place.
 """
 
 import numpy as np
 
 from ..backend import xp_of
 from ._dispatch import Kernel, jit, prange
+from .fwht_cuda import cuda
 
 BLOCK = 1 << 12  # elements transformed at once: they and a copy fit the first cache
 CHUNK = 1 << 10  # columns that one task combines across blocks
@@ -72,34 +75,63 @@ def _interleave(x, y, radix):
 
 
 @jit()
-def _block(x, y, spare, same):
-    """The whole transform of a block from ``x`` to ``y``; ``same`` if they are one."""
-    passes, n, rest = 0, x.size, x.size
+def _rotate(x, y):
+    """One pass without sums: y[8 j + k] = x[k m + j]."""
+    m = x.size // 8
+    x0, x1, x2, x3 = x[:m], x[m : 2 * m], x[2 * m : 3 * m], x[3 * m : 4 * m]
+    x4, x5, x6 = x[4 * m : 5 * m], x[5 * m : 6 * m], x[6 * m : 7 * m]
+    x7 = x[7 * m :]
+    for j in range(m):
+        i = 8 * j
+        y[i], y[i + 1], y[i + 2], y[i + 3] = x0[j], x1[j], x2[j], x3[j]
+        y[i + 4], y[i + 5], y[i + 6], y[i + 7] = x4[j], x5[j], x6[j], x7[j]
+
+
+@jit()
+def _block(x, y, spare, rows, same):
+    """The transforms of ``rows`` (a power of 8) rows, one after another, from ``x`` to
+    ``y``; ``same`` if they are one memory."""
+    turns, passes, rest = 0, 0, rows
+    while rest > 1:
+        rest //= 8
+        turns += 1
+    n = x.size // rows
+    rest = n
     while rest > 1:
         rest //= min(rest, 8)
         passes += 1
     if passes == 0:
-        y[0] = x[0]
+        y[:] = x
         return
-    here = x
-    if passes % 2 == 1 and same:
-        spare[:n] = x
-        here = spare[:n]
+    steps, here = turns + passes, x
+    if steps % 2 == 1 and same:
+        spare[:] = x
+        here = spare
     rest = n
-    for k in range(passes):
-        radix = min(rest, 8)
-        rest //= radix
-        there = y if (passes - k) % 2 == 1 else spare[:n]
-        _interleave(here, there, radix)
+    for k in range(steps):
+        there = y if (steps - k) % 2 == 1 else spare
+        if k < turns:
+            _rotate(here, there)
+        else:
+            radix = min(rest, 8)
+            rest //= radix
+            _interleave(here, there, radix)
         here = there
 
 
 @jit(parallel=True)
-def _blocks(x, y, same):
-    """Every row of ``x`` (rows, block) transformed into ``y``."""
-    for row in prange(x.shape[0]):
-        spare = np.empty(x.shape[1], x.dtype)
-        _block(x[row], y[row], spare, same)
+def _blocks(x, y, rows, same):
+    """Every row of ``x`` transformed into ``y``, by ``rows`` and then one by one."""
+    count, n = x.shape
+    whole = count // rows
+    x, y = x.reshape(count * n), y.reshape(count * n)
+    for task in prange(whole + count % rows):
+        if task < whole:
+            start, held = task * rows, rows
+        else:
+            start, held = whole * rows + task - whole, 1
+        a, b = start * n, (start + held) * n
+        _block(x[a:b], y[a:b], np.empty(b - a, x.dtype), held, same)
 
 
 @jit()
@@ -134,7 +166,7 @@ def _long_rows(x, y, block, same):
         n, spare = x.shape[1], np.empty(block, x.dtype)
         for start in range(0, n, block):
             end = start + block
-            _block(x[row, start:end], y[row, start:end], spare, same)
+            _block(x[row, start:end], y[row, start:end], spare, 1, same)
         h = block
         while h < n:
             radix = min(n // h, 8)
@@ -156,9 +188,12 @@ def _across(y, h, radix, chunk):
 
 
 def cpu(x):
-    y = np.empty(x.shape, x.dtype)
-    _transform(np.ascontiguousarray(x), y, False)
-    return y
+    x = np.asarray(x)
+    if x.flags.carray:  # other memory would be compiled for anew
+        y = np.empty(x.shape, x.dtype)
+        _transform(x, y, False)
+        return y
+    return in_place(np.array(x, order="C"))
 
 
 def in_place(x):
@@ -172,12 +207,15 @@ def _transform(x, y, same):
     rows = x.size // n
     x, y = x.reshape(rows, n), y.reshape(rows, n)
     if n <= BLOCK:
-        _blocks(x, y, same)
+        held = 1  # rows in a block
+        while n * held * 8 <= BLOCK and held < 64:
+            held *= 8
+        _blocks(x, y, held, same)
     elif rows >= 8:
         _long_rows(x, y, BLOCK, same)
     else:
         parts = (rows * (n // BLOCK), BLOCK)
-        _blocks(x.reshape(parts), y.reshape(parts), same)
+        _blocks(x.reshape(parts), y.reshape(parts), 1, same)
         h = BLOCK
         while h < n:
             radix = min(n // h, 8)
@@ -185,4 +223,4 @@ def _transform(x, y, same):
             h *= radix
 
 
-fwht = Kernel(reference, cpu)
+fwht = Kernel(reference, cpu, cuda)

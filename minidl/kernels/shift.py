@@ -3,12 +3,14 @@
 ``y[n, c, i, j] = x[n, c, i - dy[c], j - dx[c]]``, zero where that lies outside.
 
 ``x`` (N, C, H, W); ``dy``, ``dx`` tuples of C integers of any size. One read and one
-write of the images: the loop copies whole pieces of rows.
+write of the images: in a flat image the shift is one offset, so that the loop copies
+an image in one piece; what it carried over the left or right border is then cleared.
 """
 
 import numpy as np
 
 from ..backend import xp_of
+from ._cuda import Raw, blocks, constant, lanes
 from ._dispatch import Kernel, jit, prange
 
 
@@ -26,35 +28,96 @@ def reference(x, dy, dx):
 
 
 @jit(parallel=True)
-def _loop(x, y, dy, dx):
-    planes, height, width = x.shape
-    for plane in prange(planes):
+def _loop(x, y, dy, dx, height, width):
+    for plane in prange(len(x)):
         a, b = dy[plane % len(dy)], dx[plane % len(dx)]
-        first = min(max(b, 0), width)  # the columns that read inside the image
-        last = max(min(width + b, width), first)
-        for i in range(height):
-            row = y[plane, i]
-            source = i - a
-            if source < 0 or source >= height:
-                row[:] = 0
-                continue
-            row[:first] = 0
-            row[first:last] = x[plane, source, first - b : last - b]
-            row[last:] = 0
+        image = y[plane]
+        if abs(a) >= height or abs(b) >= width:
+            image[:] = 0
+            continue
+        start = max(a, 0) * width + max(b, 0)
+        end = (height + min(a, 0)) * width + min(b, 0)
+        offset = a * width + b
+        image[:start] = 0
+        piece, source = image[start:end], x[plane, start - offset : end - offset]
+        for j in range(piece.size):  # vectorised, which an assignment is not
+            piece[j] = source[j]
+        image[end:] = 0
+        first = 0 if b > 0 else width + b  # the columns that came from other rows
+        for i in range(first, height * width, width):
+            for j in range(i, i + abs(b)):
+                image[j] = 0
 
 
 def cpu(x, dy, dx):
     n, c, height, width = x.shape
     y = np.empty(x.shape, x.dtype)
     limit = height + width  # farther is as far, and cannot overflow
-    flat = (n * c, height, width)
+    flat = (n * c, height * width)
     _loop(
-        np.ascontiguousarray(x).reshape(flat),
+        np.require(x, None, "CAWE").reshape(flat),  # others are compiled for anew
         y.reshape(flat),
         np.array(dy, np.int64).clip(-limit, limit),
         np.array(dx, np.int64).clip(-limit, limit),
+        height,
+        width,
     )
     return y
 
 
-shift = Kernel(reference, cpu)
+_device = Raw(
+    r"""
+extern "C" __global__ void minidl_shift(
+        const T* __restrict__ x, T* __restrict__ y,
+        const long long* __restrict__ dy, const long long* __restrict__ dx,
+        I rows, I channels, I height, I width) {
+    const int ROWS = 4;  // of one thread: as many loads are under way at once
+    I from[ROWS];        // where the source row starts, -1 where zeros enter
+    long long by[ROWS];  // columns to move
+    I top = (I)blockIdx.x * ROWS * (I)blockDim.y + (I)threadIdx.y;
+    for (int k = 0; k < ROWS; k++) {
+        I row = top + k * (I)blockDim.y;
+        from[k] = -1;
+        by[k] = 0;
+        if (row < rows) {
+            I plane = row / height, channel = plane % channels;
+            long long source = row - plane * height - dy[channel];
+            if (source >= 0 && source < height)
+                from[k] = (plane * height + (I)source) * width;
+            by[k] = dx[channel];
+        }
+    }
+    I step = (I)gridDim.y * (I)blockDim.x;
+    for (I j = (I)blockIdx.y * (I)blockDim.x + (I)threadIdx.x; j < width; j += step) {
+        T values[ROWS];
+        for (int k = 0; k < ROWS; k++) {
+            long long source = j - by[k];
+            bool inside = from[k] >= 0 && source >= 0 && source < width;
+            values[k] = inside ? x[from[k] + (I)source] : T(0);
+        }
+        for (int k = 0; k < ROWS; k++) {
+            I row = top + k * (I)blockDim.y;
+            if (row < rows) y[row * width + j] = values[k];
+        }
+    }
+}
+""",
+    "minidl_shift",
+)
+
+
+def cuda(x, dy, dx):
+    xp, (n, c, height, width) = xp_of(x), x.shape
+    y = xp.empty(x.shape, x.dtype)
+    if y.size:
+        columns = lanes(width)
+        block = (columns, 256 // columns)
+        grid = (blocks(n * c * height, 4 * block[1]), min(-(-width // 256), 65535))
+        limit = height + width  # farther is as far, and cannot overflow
+        moves = constant(dy, limit), constant(dx, limit)
+        args = (xp.ascontiguousarray(x), y, *moves, n * c * height, c, height, width)
+        _device(x.dtype, grid, block, args)
+    return y
+
+
+shift = Kernel(reference, cpu, cuda)

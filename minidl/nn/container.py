@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..errors import RangeError
+from .activation import ReLU
 from .module import Module
+from .norm import BatchNorm2d
 
 
 class _Container(Module):
@@ -39,7 +41,8 @@ class Sequential(_Container):
     """Modules applied one after another: ``y = f_n(... f_2(f_1(x)))``.
 
     Takes modules, or one mapping from names to modules. A slice is a Sequential of the
-    same modules under the same names.
+    same modules under the same names. A BatchNorm2d takes a ReLU that follows it along
+    in its own pass over the images, with the same result.
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]):
@@ -53,9 +56,24 @@ class Sequential(_Container):
         return Sequential(dict(items))
 
     def forward(self, x):
-        for module in self:
-            x = module(x)
+        modules = list(self)
+        for before, module, after in zip(
+            [None, *modules], modules, [*modules[1:], None]
+        ):
+            if _together(module, after):
+                x = module(x, relu=True)
+            elif not _together(before, module):
+                x = module(x)
         return x
+
+
+def _together(module, after) -> bool:
+    """Whether both are one step; not where someone put in a forward of their own."""
+    return (
+        type(module) is BatchNorm2d
+        and type(after) is ReLU
+        and not ("forward" in vars(module) or "forward" in vars(after))
+    )
 
 
 class ModuleList(_Container):

@@ -46,7 +46,8 @@ class BatchNorm2d(Module):
             "running_var", Tensor(var) if track_running_stats else None
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        """The normalised images, after a ReLU if ``relu``: together they cost less."""
         if x.ndim != 4 or x.shape[1] != self.num_features:
             raise ShapeError(
                 f"BatchNorm2d: input must be (N, {self.num_features}, H, W); "
@@ -61,6 +62,7 @@ class BatchNorm2d(Module):
             self.training or not self.track_running_stats,
             self.momentum,
             self.eps,
+            relu=relu,
         )
 
     def extra_repr(self):

@@ -2,6 +2,7 @@
 
 from ..autograd import add, broadcast_to, sum_to
 from .arithmetic import div, maximum, minimum, mul, power, sub
+from .channels import channel_affine
 from .comparison import eq, ge, gt, le, lt, ne, where
 from .conv import conv2d, conv2d_input, conv2d_weight, fold, unfold
 from .elementwise import (
@@ -23,6 +24,8 @@ from .elementwise import (
     tanh,
 )
 from .linalg import contract, linear, matrix_multiply
+from .loss import cross_entropy
+from .norm import batch_norm
 from .pool import avg_pool2d, max_pool2d
 from .reduction import (
     amax,
@@ -47,6 +50,6 @@ from .shape import (
     scatter_add_along,
 )
 from .transfer import cast, transfer
-from .transform import fwht, shift
+from .transform import from_sequency, fwht, shift, to_sequency
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,6 +1,10 @@
 """Options of windowed ops and axes, as users write them and as kernels want them."""
 
-from ..errors import ArgumentError, ShapeError
+from ..backend import float32, float64
+from ..errors import ArgumentError, DtypeError, ShapeError
+
+
+LIMIT = 1 << 31  # of an option in pixels: what loops compute from it fits 64 bits
 
 
 def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
@@ -12,6 +16,8 @@ def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
             f"{where}: {name} must be an integer >= {least} or a pair of them; "
             f"got {value!r}"
         )
+    if max(values) >= LIMIT:
+        raise ArgumentError(f"{where}: {name} must be below 2^31; got {value!r}")
     return tuple(int(v) for v in values)
 
 
@@ -39,10 +45,19 @@ def padding_pairs(where, padding, kernel, stride, dilation):
 
 
 def image(where: str, name: str, x) -> None:
-    """Raise unless ``x`` is a batch of images (N, C, H, W)."""
+    """Raise unless ``x`` is a batch of images (N, C, H, W) of floats."""
+    floats(where, name, x)
     if x.ndim != 4:
         raise ShapeError(
             f"{where}: {name} must be 4-D (N, C, H, W); got {tuple(x.shape)}"
+        )
+
+
+def floats(where: str, name: str, x) -> None:
+    """Raise unless ``x`` is float32 or float64, in this machine's byte order."""
+    if x.dtype not in (float32, float64):
+        raise DtypeError(
+            f"{where}: {name} must be float32 or float64; got {x.dtype}; use .to(dtype)"
         )
 
 

@@ -8,7 +8,7 @@ from math import pi, sqrt as scalar_sqrt
 from .. import kernels
 from ..autograd import primitive
 from ..backend import xp_of
-from ..errors import ArgumentError, DtypeError
+from ..errors import ArgumentError, DtypeError, ShapeError
 from ..samples import E, S
 from .comparison import where
 
@@ -81,7 +81,20 @@ def sigmoid(x):
 @primitive(samples=_any)
 def relu(x):
     """``max(x, 0)``; the derivative at 0 is 0."""
-    return xp_of(x).maximum(x, x.dtype.type(0))
+    return kernels.relu(x)
+
+
+@primitive(
+    samples=lambda r: [S(r(3, 4), r(3, 4)), S(r(0, 2), r(0, 2))],
+    errors=lambda r: [E(ShapeError, "must have one shape", r(3), r(4))],
+)
+def gate(g, y):
+    """``g`` where ``y > 0``, else 0: the gradient of `relu`."""
+    if g.shape != y.shape:
+        raise ShapeError(
+            f"gate: tensors must have one shape; got {tuple(g.shape)}, {tuple(y.shape)}"
+        )
+    return kernels.gate(g, y)
 
 
 @primitive(
@@ -161,7 +174,8 @@ sin.defvjp(lambda g, _y, x: g * cos(x))
 cos.defvjp(lambda g, _y, x: -(g * sin(x)))
 tanh.defvjp(lambda g, y, _x: g * (1.0 - y * y))
 sigmoid.defvjp(lambda g, y, _x: g * (y * (1.0 - y)))
-relu.defvjp(lambda g, y, _x: g * (y > 0.0))
+relu.defvjp(lambda g, y, _x: gate(g, y))
+gate.defvjp(lambda v, _out, _g, y: gate(v, y), None)
 leaky_relu.defvjp(
     lambda g, _y, x, *, negative_slope: where(x > 0.0, g, g * negative_slope)
 )

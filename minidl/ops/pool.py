@@ -9,7 +9,7 @@ from ..autograd import primitive
 from ..backend import xp_of
 from ..errors import ArgumentError, ShapeError
 from ..samples import E, S
-from ._geometry import fits, image, pair
+from ._geometry import fits, floats, image, pair
 
 
 def _geometry(where, size, kernel_size, stride, padding, dilation, ceil_mode):
@@ -37,6 +37,12 @@ def _geometry(where, size, kernel_size, stride, padding, dilation, ceil_mode):
                 f"{tuple(size)} with dilation {dilation}, padding {padding}"
             )
     return tuple(out), kernel, stride, padding, dilation
+
+
+def _agree(where, name, a, shape):
+    floats(where, name, a)
+    if a.shape != shape:
+        raise ShapeError(f"{where}: {name} must be {shape}; got {a.shape}")
 
 
 _samples = [
@@ -101,19 +107,13 @@ def max_pool2d_scatter(
     g, x, *, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
 ):
     """``g`` added at the maxima of the windows of ``x``: max pooling's gradient."""
-    return kernels.max_pool2d_scatter(
-        g,
-        x,
-        *_geometry(
-            "max_pool2d_scatter",
-            x.shape[2:],
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            ceil_mode,
-        ),
+    where = "max_pool2d_scatter"
+    image(where, "input", x)
+    geometry = _geometry(
+        where, x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode
     )
+    _agree(where, "gradient", g, (*x.shape[:2], *geometry[0]))
+    return kernels.max_pool2d_scatter(g, x, *geometry)
 
 
 @primitive(samples=lambda r: [S(r(2, 3, 5, 6), r(2, 3, 5, 6), kernel_size=2)])
@@ -121,17 +121,14 @@ def max_pool2d_gather(
     h, x, *, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
 ):
     """``h`` read at the maxima of the windows of ``x``: the adjoint of scattering."""
+    where = "max_pool2d_gather"
+    image(where, "input", x)
+    _agree(where, "values", h, x.shape)
     return kernels.max_pool2d_gather(
         h,
         x,
         *_geometry(
-            "max_pool2d_gather",
-            x.shape[2:],
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            ceil_mode,
+            where, x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode
         ),
     )
 
@@ -263,6 +260,7 @@ def avg_pool2d_spread(
         count_include_pad,
         divisor_override,
     )
+    _agree("avg_pool2d_spread", "gradient", g, (*g.shape[:2], *out))
     n, c = g.shape[:2]
     cols = xp_of(g).broadcast_to(
         (g / divisor).transpose(1, 0, 2, 3)[:, None, None], (c, *kernel, n, *out)

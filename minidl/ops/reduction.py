@@ -1,5 +1,6 @@
 """Reductions over axes: ``dim`` is None (all), an int or several."""
 
+from .. import kernels
 from ..autograd import broadcast_to, primitive
 from ..backend import xp_of
 from ..errors import ArgumentError, DtypeError, ShapeError
@@ -14,6 +15,8 @@ def _reduced(r):
     return [
         S(r(2, 3, 4)),
         S(r(2, 3, 4), dim=1),
+        S(r(2, 3, 4), dim=(0, -1)),
+        S(r(2, 3, 2, 4), dim=(2, 3), keepdim=True),
         S(r(2, 3, 4), dim=(0, -1), keepdim=True),
         S(r(1, 3), dim=0),
         S(r(5), dim=-1, keepdim=True),
@@ -25,13 +28,17 @@ def _bad_dim(r):
     return [E(ArgumentError, "dim must be an integer in", r(2, 3), dim=2)]
 
 
+def _kept(x, over):
+    """The shape of ``x`` with 1 for each of the axes ``over``."""
+    return tuple(1 if i in over else n for i, n in enumerate(x.shape))
+
+
 def _spread(g, x, dim, keepdim, name):
     """A reduced tensor brought back to the shape of ``x``, where axes were dropped."""
     if keepdim:
         return broadcast_to(g, shape=x.shape)
     gone = axes(name, dim, len(x.shape))
-    kept = tuple(1 if i in gone else n for i, n in enumerate(x.shape))
-    return broadcast_to(reshape(g, shape=kept), shape=x.shape)
+    return broadcast_to(reshape(g, shape=_kept(x, gone)), shape=x.shape)
 
 
 @primitive(
@@ -39,7 +46,13 @@ def _spread(g, x, dim, keepdim, name):
 )
 def sum(x, *, dim=None, keepdim=False):
     """The sum over ``dim``; whole numbers and bools are summed as int64."""
-    y = x.sum(axis=axes("sum", dim, x.ndim), keepdims=keepdim)
+    over = axes("sum", dim, x.ndim)
+    if x.dtype.kind == "f" and x.ndim > 2 and over[-1:] == (x.ndim - 1,):
+        inner = tuple(range(2, x.ndim))
+        if over in (inner, (0, *inner)):  # of planes or channels, as images need it
+            y = (kernels.plane_sum if over == inner else kernels.channel_sum)(x)
+            return y if not keepdim else y.reshape(_kept(x, over))
+    y = x.sum(axis=over, keepdims=keepdim)
     return y if y.dtype.kind != "u" else y.astype("int64")
 
 
