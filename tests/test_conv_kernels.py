@@ -96,6 +96,8 @@ def test_planes_agree_with_the_reference(dtype, case, seed):
     x, w, bias, g = arrays(*case, dtype, seed)
     geometry, size = case[2], x.shape[2:]
     pairs = [(conv.reference, depthwise.forward, (x, w, *geometry, bias))]
+    step = conv.weight_reference, depthwise.weight_gradient
+    pairs.append((*step, (x, g, w.shape[2:], *geometry)))
     if len(w) == x.shape[1]:
         step = conv.input_reference, depthwise.input_gradient
         pairs.append((*step, (g, w, size, *geometry)))
@@ -104,6 +106,22 @@ def test_planes_agree_with_the_reference(dtype, case, seed):
         scale = np.abs(expected).max(initial=1)
         error = np.abs(ours(*arguments) - expected).max(initial=0) / scale
         assert error <= TOLERANCE[dtype], case
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(0, 4),
+    groups=small,
+    channels=st.tuples(st.integers(1, 60), st.integers(1, 20)),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_pixels_agree_with_the_reference(dtype, n, groups, channels, size, seed):
+    inputs, outputs = channels
+    geometry = ((1, 1), ((0, 0), (0, 0)), (1, 1), groups)
+    case = (n, groups * inputs, *size), (groups * outputs, inputs, 1, 1)
+    check("pixels", *arrays(*case, geometry, dtype, seed), geometry)
 
 
 @pytest.mark.parametrize("scratch", [1, 300, 1 << 20])
@@ -159,8 +177,7 @@ def test_depthwise_steps_that_planes_cannot_do_fall_to_tiles():
         for step in ("forward", "input", "weight")
         for outputs in (16, 32)
     }
-    planes = {("forward", 16), ("forward", 32), ("input", 16)}
-    assert {case for case, name in taken.items() if name == "planes"} == planes
+    assert {case for case, name in taken.items() if name == "tiles"} == {("input", 32)}
 
 
 def test_infinite_pixels_stay_in_their_windows():

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from minidl.kernels import tiles
+from minidl.kernels import _vectors, slides, tiles
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT", "0") == "1",
@@ -22,7 +22,7 @@ def compiled(request, monkeypatch):
     import numba
     from numba.extending import intrinsic
 
-    monkeypatch.setattr(tiles, "_machine", lambda: request.param)
+    monkeypatch.setattr(_vectors, "machine", lambda: request.param)
 
     def build(which, source):
         function = intrinsic(prefer_literal=True)(which.generate)
@@ -48,7 +48,7 @@ def test_tile(compiled, rows, dtype):
     off = np.array([0, 7, 50, 3, 21] + [0] * tiles.AHEAD)
     w, x = draw(2 + 6 * rows, dtype=dtype), draw(500, dtype=dtype)
     for length in (1, 15, 16, 17, 47, 48, 100, 129, 200, 300):
-        step = length + tiles.SLACK
+        step = length + 5
         ours = np.full(3 + rows * step, GUARD, dtype)
         run(ours, step, w, x, off, length)
         expected = np.full_like(ours, GUARD)
@@ -56,32 +56,27 @@ def test_tile(compiled, rows, dtype):
         for r in range(rows):
             here = slice(3 + r * step, 3 + r * step + length)
             np.testing.assert_allclose(ours[here], expected[here], rtol=1e-4, atol=1e-5)
-        assert (ours[:3] == GUARD).all()
-        assert (ours[3 + (rows - 1) * step + length + 63 :] == GUARD).all()
+        assert np.array_equal(ours == GUARD, expected == GUARD)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("rows,columns", [(4, 6), (2, 9), (1, 9)])
+@pytest.mark.parametrize("rows,columns", [(8, 3), (4, 6), (2, 9), (1, 9)])
 def test_dots(compiled, rows, columns, dtype):
     run = compiled(
         tiles.dots,
         "def run(dw, g, step, x, off, span):\n"
-        f"    dots(dw, 2, 20, g, 5, step, x, off, 1, span, {rows}, {columns})",
+        f"    dots(dw, 2, 20, g, 5, step, x, 4, off, 1, span, {rows}, {columns})",
     )
     off = np.arange(10) * 3
     for length in (1, 16, 31, 90):
-        images, step = 3, length + tiles.SLACK
+        images, step = 3, length + 5
         g_image, x_image = rows * step, length + 40
-        g = np.zeros(5 + images * g_image, dtype)
-        for b in range(images):
-            for r in range(rows):
-                at = 5 + b * g_image + r * step
-                g[at : at + length] = draw(length, dtype=dtype)
-        x = draw(images * x_image + tiles.SLACK, dtype=dtype)
+        g = draw(5 + images * g_image, dtype=dtype)
+        x = draw(4 + images * x_image, dtype=dtype)
         ours, expected = (np.full(2 + rows * 20, 2.0, dtype) for _ in "ab")
         span = images, length, g_image, x_image
         run(ours, g, step, x, off, span)
-        tiles.dots(expected, 2, 20, g, 5, step, x, off, 1, span, rows, columns)
+        tiles.dots(expected, 2, 20, g, 5, step, x, 4, off, 1, span, rows, columns)
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -105,7 +100,7 @@ def test_move_writes_its_rows_and_nothing_else(compiled, dtype):
 @pytest.mark.parametrize("kw", [1, 3, 7])
 def test_slide(compiled, kw, dtype):
     run = compiled(
-        tiles.slide,
+        slides.slide,
         "def run(y, x, w, bias, sizes):\n"
         f"    slide(y, 2, x, 3, w, 1, bias, sizes, {kw})",
     )
@@ -115,5 +110,43 @@ def test_slide(compiled, kw, dtype):
         w = draw(1 + 3 * kw, dtype=dtype)
         ours, expected = (np.full(2 + out[0] * out[1] + 5, GUARD, dtype) for _ in "ab")
         run(ours, x, w, dtype(0.5), sizes)
-        tiles.slide(expected, 2, x, 3, w, 1, dtype(0.5), sizes, kw)
+        slides.slide(expected, 2, x, 3, w, 1, dtype(0.5), sizes, kw)
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kw", [1, 3, 7])
+def test_slide_dots(compiled, kw, dtype):
+    run = compiled(
+        slides.slide_dots,
+        "def run(dw, g, x, sizes):\n"
+        f"    slide_dots(dw, 1, g, 2, x, 3, sizes, {kw})",
+    )
+    for size, out, corner in (((5, 40), (5, 40), (1, 1)), ((3, 9), (4, 17), (2, 9))):
+        sizes = (*size, *out, 3, kw, *corner, 1, 2)
+        x = draw(3 + size[0] * size[1], dtype=dtype)
+        g = draw(2 + out[0] * out[1], dtype=dtype)
+        ours, expected = (np.full(1 + 3 * kw * slides.LANES, 0.5, dtype) for _ in "ab")
+        run(ours, g, x, sizes)
+        slides.slide_dots(expected, 1, g, 2, x, 3, sizes, kw)
+        ours, expected = (
+            a[1:].reshape(-1, slides.LANES).sum(1) for a in (ours, expected)
+        )
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moved(compiled, dtype):
+    run = compiled(
+        slides.moved,
+        "def run(y, x, height, width, down, right):\n"
+        "    moved(y, x, 2, height, width, down, right)",
+    )
+    for height, width in ((3, 5), (4, 16), (2, 37)):
+        x = draw(2 + height * width, dtype=dtype)
+        for down in (-height, -1, 0, 2, 50):
+            for right in (-width, -3, 0, 1, width - 1, 60):
+                ours, expected = (np.full(x.size + 3, GUARD, dtype) for _ in "ab")
+                run(ours, x, height, width, down, right)
+                slides.moved(expected, x, 2, height, width, down, right)
+                assert np.array_equal(ours, expected)

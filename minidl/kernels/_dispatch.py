@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from threading import RLock
 from types import FunctionType
 
@@ -28,6 +29,7 @@ class Kernel:
         return (rung or self.reference)(*args)
 
 
+ROOM = Path(__file__).parent  # the files of all loops
 LOOPS: list["Jit"] = []  # all of them, in the order of their definition
 _one_at_a_time = RLock()
 _held = []  # locks taken for a fork
@@ -140,7 +142,11 @@ class Intrinsic(Lazy):
         return numba.extending.intrinsic(prefer_literal=True)(self.generate)
 
     def sources(self):
-        return super().sources() | {self.generate.__code__.co_filename}
+        known = self.generate.__globals__.values()
+        modules = (sys.modules[v.__module__] for v in known if isinstance(v, type))
+        files = (vars(module).get("__file__") for module in modules)
+        own = {file for file in files if file and Path(file).parent == ROOM}
+        return super().sources() | own | {self.generate.__code__.co_filename}
 
     def __call__(self, *args):
         return self.function(*args)

@@ -4,7 +4,7 @@ from .. import threads
 from ._dispatch import Jit
 from ._pool import in_parts
 
-ALONE = 1 << 19  # elements below which waking threads takes longer than the work
+ALONE = 1 << 17  # elements below which waking threads takes longer than the work
 
 
 def share(loop: Jit, size: int, *args) -> None:

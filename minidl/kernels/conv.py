@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import xp_of
-from . import conv_cuda, correlate, depthwise
+from . import conv_cuda, correlate, depthwise, pointwise
 from ._dispatch import Kernel
 from ._memory import empty
 from .windows import fold, fold_reference, output_size, unfold, unfold_reference
@@ -45,12 +45,18 @@ class Choice(NamedTuple):
 
 CHOICES = (
     Choice(
+        "pixels",
+        "1x1, stride 1, no padding",
+        "every pixel is a position: tiles read and write images where they lie",
+        lambda case: case.plain,
+    ),
+    Choice(
         "planes",
         "depthwise, stride 1, kernel 3, 5 or 7 wide; for the input gradient also as "
         "many outputs as channels",
         "every plane has its own kernel: nothing to reuse, so images are read where "
         "they lie and written once",
-        lambda case: case.alone and case.step != "weight",
+        lambda case: case.alone,
     ),
     Choice(
         "columns",
@@ -161,7 +167,16 @@ def _weight_columns(x, g, kernel, stride, padding, dilation, groups):
 
 
 ALGORITHMS = {
-    "planes": (depthwise.forward, depthwise.input_gradient, None),
+    "pixels": (
+        pointwise.forward,
+        pointwise.input_gradient,
+        pointwise.weight_gradient,
+    ),
+    "planes": (
+        depthwise.forward,
+        depthwise.input_gradient,
+        depthwise.weight_gradient,
+    ),
     "columns": (_forward_columns, _input_columns, _weight_columns),
     "tiles": (
         correlate.forward,

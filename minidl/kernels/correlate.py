@@ -29,8 +29,36 @@ from .flat import (
     starts_of_taps,
     taps_of,
 )
-from .tiles import AHEAD, SLACK, dots, move, tile
+from .tiles import AHEAD, dots, move, tile
 from .windows import output_size
+
+SIZES = (8, 4, 2, 1)  # output channels that `tile` takes at once; `dots` at most 4
+WIDE = (0, 9, 9, 0, 6)  # and taps that `dots` then takes
+FEW = 18  # taps whose rows the first cache holds, a multiple of all that
+
+
+@jit()
+def tiles(m, y, y_at, y_step, w, w_at, x, x_at, off, length):
+    """`tile` for m rows, one of `SIZES`."""
+    if m == 8:
+        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 8)
+    elif m == 4:
+        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 4)
+    elif m == 2:
+        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 2)
+    else:
+        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 1)
+
+
+@jit()
+def products(m, dw, dw_at, dw_step, g, g_at, g_step, x, x_at, off, k, span):
+    """`dots` for m rows, 1, 2 or 4, and as many columns as `WIDE` says."""
+    if m == 4:
+        dots(dw, dw_at, dw_step, g, g_at, g_step, x, x_at, off, k, span, 4, 6)
+    elif m == 2:
+        dots(dw, dw_at, dw_step, g, g_at, g_step, x, x_at, off, k, span, 2, 9)
+    else:
+        dots(dw, dw_at, dw_step, g, g_at, g_step, x, x_at, off, k, span, 1, 9)
 
 
 @jit(nogil=True)
@@ -41,8 +69,8 @@ def _correlate(part, parts, x, w, y, blocks, off, starts, place, shares, layout)
     pitch, width, outputs = layout.pitch, layout.out_width, layout.outputs
     y_height, y_width, top, left, down, right = place
     image = layout.inputs * layout.phases * layout.phase
-    step = layout.rows * pitch + SLACK
-    xs = np.zeros(layout.batch * image + SLACK, x.dtype)
+    step = layout.rows * pitch
+    xs = np.zeros(layout.batch * image, x.dtype)
     ys = np.empty(8 * step, x.dtype)
     for share in range(part * shares // parts, (part + 1) * shares // parts):
         band, group, start, images, rows = share_of(share, layout)
@@ -55,14 +83,7 @@ def _correlate(part, parts, x, w, y, blocks, off, starts, place, shares, layout)
             w_at = (group * outputs + first) * (1 + off.size - AHEAD)
             for b in range(images):
                 at = b * image
-                if m == 8:
-                    tile(ys, 0, step, w, w_at, xs, at, off, length, 8)
-                elif m == 4:
-                    tile(ys, 0, step, w, w_at, xs, at, off, length, 4)
-                elif m == 2:
-                    tile(ys, 0, step, w, w_at, xs, at, off, length, 2)
-                else:
-                    tile(ys, 0, step, w, w_at, xs, at, off, length, 1)
+                tiles(m, ys, 0, step, w, w_at, xs, at, off, length)
                 channel = ((start + b) * layout.groups + group) * outputs + first
                 row = channel * y_height + top + band * layout.rows * down
                 for r in range(m):
@@ -78,11 +99,11 @@ def _correlate(part, parts, x, w, y, blocks, off, starts, place, shares, layout)
 
 
 @cache
-def blocks_of(outputs, sizes):
+def blocks_of(outputs, most=8):
     """Output channels in blocks, the largest first: rows (first channel, how many)."""
     blocks, first = [], 0
     while first < outputs:
-        many = next(size for size in sizes if first + size <= outputs)
+        many = next(m for m in SIZES if m <= min(most, outputs - first))
         blocks.append((first, many))
         first += many
     return np.array(blocks)
@@ -107,7 +128,7 @@ def _run(x, w, bias, y, groups, stride, taps, starts, place, out):
     outputs = y.shape[1] // groups
     layout = lay_out(x, groups, outputs, stride, out, taps, len(starts))
     off = starts_of_taps(taps, layout)
-    blocks, shares = blocks_of(outputs, (8, 4, 2, 1)), count_shares(layout)
+    blocks, shares = blocks_of(outputs), count_shares(layout)
     x, w = flat(x), pack(w, bias, groups, blocks)
     place = (*y.shape[2:], *place)
     off = np.concatenate([off, np.zeros(AHEAD, np.int64)])
@@ -155,8 +176,8 @@ def _weigh(part, parts, x, g, dw, blocks, off, starts, shares, layout, g_layout)
     image = layout.inputs * layout.phases * layout.phase
     plane = g_layout.phase
     g_image = layout.outputs * plane
-    xs = np.zeros(layout.batch * image + SLACK, x.dtype)
-    gs = np.zeros(layout.batch * g_image + SLACK, x.dtype)
+    xs = np.zeros(layout.batch * image, x.dtype)
+    gs = np.zeros(layout.batch * g_image, x.dtype)
     corner = np.zeros((1, 2), np.int64)
     step, sums = dw.shape[2], dw[part].reshape(-1)
     for share in range(part * shares // parts, (part + 1) * shares // parts):
@@ -167,16 +188,12 @@ def _weigh(part, parts, x, g, dw, blocks, off, starts, shares, layout, g_layout)
             here = gs[b * g_image :]
             gather(here, g, start + b, group, g_layout, corner, band, rows)
         span = images, rows * layout.pitch, g_image, image
-        for i in range(len(blocks)):
-            first, m = blocks[i, 0], blocks[i, 1]
-            at, g_at = (group * layout.outputs + first) * step, first * plane
-            for k in range(0, off.size - 8, 6 if m == 4 else 9):
-                if m == 4:
-                    dots(sums, at, step, gs, g_at, plane, xs, off, k, span, 4, 6)
-                elif m == 2:
-                    dots(sums, at, step, gs, g_at, plane, xs, off, k, span, 2, 9)
-                else:
-                    dots(sums, at, step, gs, g_at, plane, xs, off, k, span, 1, 9)
+        for near in range(0, off.size - 8, FEW):
+            for i in range(len(blocks)):
+                first, m = blocks[i, 0], blocks[i, 1]
+                at, g_at = (group * layout.outputs + first) * step, first * plane
+                for k in range(near, min(near + FEW, off.size - 8), WIDE[m]):
+                    products(m, sums, at, step, gs, g_at, plane, xs, 0, off, k, span)
 
 
 def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
@@ -191,15 +208,14 @@ def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
         down=1,
         right=1,
         phases=1,
-        phase=layout.rows * layout.pitch + SLACK,
+        phase=layout.rows * layout.pitch,
         halo=0,
     )
     off = starts_of_taps(taps, layout)
     count, shares = off.size, count_shares(layout)
     off = np.concatenate([off, np.zeros(8, np.int64)])  # the last block is filled up
-    sizes = (4, 2, 1) if -count % 6 <= -count % 9 else (2, 1)
     parts = min(shares, get_num_threads())
     dw = np.zeros((parts, g.shape[1], off.size), x.dtype)
-    arrays = flat(x), flat(g), dw, blocks_of(outputs, sizes), off, starts
+    arrays = flat(x), flat(g), dw, blocks_of(outputs, 4), off, starts
     in_parts(_weigh, parts, *arrays, shares, layout, g_layout)
     return dw.sum(0)[:, :count].reshape(dw.shape[1], -1, *kernel)

@@ -11,7 +11,7 @@ from ._dispatch import jit
 from ._memory import empty
 from ._pool import in_parts
 from .correlate import flat
-from .tiles import slide
+from .slides import LANES, slide, slide_dots
 from .windows import output_size
 
 WIDTHS = (3, 5, 7)  # of kernels: the loop over a row of taps is unrolled
@@ -56,3 +56,41 @@ def input_gradient(g, w, size, stride, padding, dilation, groups):
         for r, (before, _), n, m in zip(reach, padding, size, g.shape[2:])
     ]
     return forward(g, w[:, :, ::-1, ::-1], stride, padding, dilation, groups)
+
+
+@jit(nogil=True)
+def _weigh(part, parts, x, g, dw, multiplier, sizes):
+    """The ``part``-th of ``parts`` equal parts of the kernels: each over all images."""
+    if parts == 0:
+        return
+    x_area, g_area, taps = sizes[0] * sizes[1], sizes[2] * sizes[3], sizes[4] * sizes[5]
+    channels = len(dw)
+    images = g.size // (channels * g_area)
+    sums = np.empty(taps * LANES, x.dtype)
+    for channel in range(part * channels // parts, (part + 1) * channels // parts):
+        sums[:] = 0
+        for image in range(images):
+            plane = image * channels + channel
+            g_at, x_at = plane * g_area, plane // multiplier * x_area
+            if sizes[5] == 3:
+                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 3)
+            elif sizes[5] == 5:
+                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 5)
+            else:
+                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 7)
+        for tap in range(taps):
+            total = sums[tap * LANES]
+            for lane in range(1, LANES):
+                total += sums[tap * LANES + lane]
+            dw[channel, tap] = total
+
+
+def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
+    """w (O, 1, kh, kw): each kernel's products are summed by one thread."""
+    outputs = g.shape[1]
+    corner = padding[0][0], padding[1][0]
+    sizes = (*x.shape[2:], *g.shape[2:], *kernel, *corner, *dilation)
+    dw = np.empty((outputs, kernel[0] * kernel[1]), x.dtype)
+    arrays = flat(x), flat(g), dw
+    in_parts(_weigh, get_num_threads(), *arrays, outputs // groups, sizes)
+    return dw.reshape(outputs, 1, *kernel)

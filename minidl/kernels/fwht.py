@@ -16,6 +16,7 @@ import numpy as np
 
 from ..backend import xp_of
 from ._dispatch import Kernel, jit, prange
+from ._memory import empty
 from .fwht_cuda import cuda
 
 BLOCK = 1 << 12  # elements transformed at once: they and a copy fit the first cache
@@ -190,7 +191,7 @@ def _across(y, h, radix, chunk):
 def cpu(x):
     x = np.asarray(x)
     if x.flags.carray:  # other memory would be compiled for anew
-        y = np.empty(x.shape, x.dtype)
+        y = empty(x.shape, x.dtype)
         _transform(x, y, False)
         return y
     return in_place(np.array(x, order="C"))

@@ -12,6 +12,7 @@ import numpy as np
 from ..backend import float64, xp_of
 from . import norm_cuda
 from ._dispatch import Kernel, jit
+from ._memory import empty
 from ._share import share
 
 # Several partial sums at a time, and products joined to the sum they go into.
@@ -114,7 +115,7 @@ def _affine(part, parts, x, scale, shift, center, low, y):
 
 
 def affine_cpu(x, scale, shift, center, low):
-    y, low = np.empty(x.shape, x.dtype), x.dtype.type(low)
+    y, low = empty(x.shape, x.dtype), x.dtype.type(low)
     share(_affine, x.size, _planes(x), scale, shift, center, low, _planes(y))
     return y
 
@@ -188,7 +189,7 @@ def _blend(part, parts, x, g, a, b, c, center, scale, shift, y):
 
 
 def blend_cpu(g, x, *channels):
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     share(_blend, x.size, _planes(x), _planes(g), *channels, _planes(y))
     return y
 

@@ -11,6 +11,7 @@ from ..backend import scatter_add, xp_of
 from . import pool_pairs
 from ._cuda import Raw, blocks
 from ._dispatch import Kernel, jit, prange
+from ._memory import empty, zeros
 
 
 def _winners(x, out, kernel, stride, padding, dilation):
@@ -92,7 +93,7 @@ def _planes(x):
 def gather_cpu(h, x, out, kernel, stride, padding, dilation):
     if h is x and pool_pairs.fits(x, out, kernel, stride, padding, dilation):
         return pool_pairs.maxima(x, out)
-    y = np.empty((*x.shape[:2], *out), h.dtype)
+    y = empty((*x.shape[:2], *out), h.dtype)
     xs = _planes(x)
     hs = xs if h is x else _planes(h)
     _visit(
@@ -104,7 +105,7 @@ def gather_cpu(h, x, out, kernel, stride, padding, dilation):
 def scatter_cpu(g, x, out, kernel, stride, padding, dilation):
     if pool_pairs.fits(x, out, kernel, stride, padding, dilation):
         return pool_pairs.scatter(g, x)
-    y = np.zeros(x.shape, g.dtype)
+    y = zeros(x.shape, g.dtype)
     _visit(
         _planes(g),
         _planes(x),

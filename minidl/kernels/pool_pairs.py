@@ -7,6 +7,7 @@ of the input and back, without a search for addresses.
 import numpy as np
 
 from ._dispatch import jit
+from ._memory import empty
 from ._share import share
 
 
@@ -69,13 +70,13 @@ def _planes(x):
 
 def maxima(x, out):
     """The largest element of each window of ``x``: (N, C, *out)."""
-    y = np.empty((*x.shape[:2], *out), x.dtype)
+    y = empty((*x.shape[:2], *out), x.dtype)
     share(_maxima, x.size, _planes(x), _planes(y))
     return y
 
 
 def scatter(g, x):
     """``g`` (N, C, oh, ow) at the maxima of the windows of ``x``, 0 elsewhere."""
-    y = np.empty(x.shape, g.dtype)
+    y = empty(x.shape, g.dtype)
     share(_back, x.size, _planes(x), _planes(g), _planes(y))
     return y

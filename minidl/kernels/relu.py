@@ -5,6 +5,7 @@ import numpy as np
 from ..backend import xp_of
 from ._cuda import Elementwise
 from ._dispatch import Kernel, jit
+from ._memory import empty
 from ._share import ALONE, share
 
 
@@ -29,7 +30,7 @@ def _gate(part, parts, g, y, out):
 
 
 def gate_cpu(g, y):
-    out = np.empty(g.shape, g.dtype)
+    out = empty(g.shape, g.dtype)
     arrays = (np.ascontiguousarray(a).reshape(-1) for a in (g, y, out))
     share(_gate, g.size, *arrays)
     return out
@@ -55,7 +56,7 @@ def _relu(part, parts, x, y):
 def relu_cpu(x):
     if x.size < ALONE or not x.flags.c_contiguous or x.dtype.kind != "f":
         return relu_reference(x)  # NumPy's loop is as quick on one core
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     share(_relu, x.size, x.reshape(-1), y.reshape(-1))
     return y
 

@@ -3,15 +3,17 @@
 ``y[n, c, i, j] = x[n, c, i - dy[c], j - dx[c]]``, zero where that lies outside.
 
 ``x`` (N, C, H, W); ``dy``, ``dx`` tuples of C integers of any size. One read and one
-write of the images: in a flat image the shift is one offset, so that the loop copies
-an image in one piece; what it carried over the left or right border is then cleared.
+write of the images, vector by vector.
 """
 
 import numpy as np
 
 from ..backend import xp_of
 from ._cuda import Raw, blocks, constant, lanes
-from ._dispatch import Kernel, jit, prange
+from ._dispatch import Kernel, jit
+from ._memory import empty
+from ._share import share
+from .slides import moved
 
 
 def reference(x, dy, dx):
@@ -27,41 +29,25 @@ def reference(x, dy, dx):
     return y
 
 
-@jit(parallel=True)
-def _loop(x, y, dy, dx, height, width):
-    for plane in prange(len(x)):
-        a, b = dy[plane % len(dy)], dx[plane % len(dx)]
-        image = y[plane]
-        if abs(a) >= height or abs(b) >= width:
-            image[:] = 0
-            continue
-        start = max(a, 0) * width + max(b, 0)
-        end = (height + min(a, 0)) * width + min(b, 0)
-        offset = a * width + b
-        image[:start] = 0
-        piece, source = image[start:end], x[plane, start - offset : end - offset]
-        for j in range(piece.size):  # vectorised, which an assignment is not
-            piece[j] = source[j]
-        image[end:] = 0
-        first = 0 if b > 0 else width + b  # the columns that came from other rows
-        for i in range(first, height * width, width):
-            for j in range(i, i + abs(b)):
-                image[j] = 0
+@jit(nogil=True)
+def _loop(part, parts, x, y, dy, dx, height, width):
+    if parts == 0:
+        return
+    area, channels = height * width, len(dy)
+    planes = x.size // area
+    for plane in range(part * planes // parts, (part + 1) * planes // parts):
+        c = plane % channels
+        moved(y, x, plane * area, height, width, dy[c], dx[c])
 
 
 def cpu(x, dy, dx):
-    n, c, height, width = x.shape
-    y = np.empty(x.shape, x.dtype)
-    limit = height + width  # farther is as far, and cannot overflow
-    flat = (n * c, height * width)
-    _loop(
-        np.require(x, None, "CAWE").reshape(flat),  # others are compiled for anew
-        y.reshape(flat),
-        np.array(dy, np.int64).clip(-limit, limit),
-        np.array(dx, np.int64).clip(-limit, limit),
-        height,
-        width,
-    )
+    height, width = x.shape[2:]
+    y = empty(x.shape, x.dtype)
+    if y.size:
+        limit = height + width  # farther is as far, and cannot overflow
+        moves = (np.array(d, np.int64).clip(-limit, limit) for d in (dy, dx))
+        x = np.require(x, None, "CAWE")  # others are compiled for anew
+        share(_loop, x.size, x.reshape(-1), y.reshape(-1), *moves, height, width)
     return y
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..backend import xp_of
 from ._cuda import Raw, blocks, lanes
 from ._dispatch import Kernel, jit
+from ._memory import empty
 from ._share import share
 
 # With more classes NumPy, whose exp computes several values at a time, is quicker.
@@ -72,7 +73,7 @@ def loss_cpu(x, target, smoothing):
     if x.shape[1] > FEW:
         return loss_reference(x, target, smoothing)
     lines, classes = _lines(x, target)
-    y = np.empty(classes.shape, x.dtype)
+    y = empty(classes.shape, x.dtype)
     share(_loss, EXP * x.size, lines, classes, smoothing, y)
     return y.reshape(target.shape)
 
@@ -125,7 +126,7 @@ def gradient_cpu(g, x, target, smoothing):
     if x.shape[1] > FEW:
         return _gradient_of_many(g, x, target, smoothing)
     lines, classes = _lines(x, target)
-    y = np.empty(lines.shape, x.dtype)
+    y = empty(lines.shape, x.dtype)
     g = np.ascontiguousarray(g).reshape(classes.shape)
     share(_gradient, EXP * x.size, g, lines, classes, smoothing, y)
     return y.reshape(x.shape)

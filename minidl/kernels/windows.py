@@ -11,6 +11,7 @@ import numpy as np
 from ..backend import xp_of
 from ._cuda import Raw, blocks
 from ._dispatch import Kernel, jit, prange
+from ._memory import empty, zeros
 
 
 def output_size(size, kernel, stride, padding, dilation):
@@ -111,14 +112,14 @@ def _fold_loop(cols, x, sh, sw, top, left, dh, dw):
 
 def unfold_cpu(x, kernel, stride, padding, dilation):
     out = output_size(x.shape[2:], kernel, stride, padding, dilation)
-    cols = np.empty((x.shape[1], *kernel, x.shape[0], *out), x.dtype)
+    cols = empty((x.shape[1], *kernel, x.shape[0], *out), x.dtype)
     (top, _), (left, _) = padding
     _unfold_loop(np.ascontiguousarray(x), cols, *stride, top, left, *dilation)
     return cols
 
 
 def fold_cpu(cols, size, kernel, stride, padding, dilation):
-    x = np.zeros((cols.shape[3], cols.shape[0], *size), cols.dtype)
+    x = zeros((cols.shape[3], cols.shape[0], *size), cols.dtype)
     (top, _), (left, _) = padding
     _fold_loop(np.ascontiguousarray(cols), x, *stride, top, left, *dilation)
     return x

@@ -1,0 +1,126 @@
+"""LLVM code for vector registers, as wide as the machine has them."""
+
+
+def machine():
+    """Bytes of a vector register of this machine, and how many registers there are."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64, 32
+    if features.get("avx2"):
+        return 32, 16
+    return 16, 32 if features.get("neon") else 16
+
+
+class Vectors:
+    """The few vector instructions needed here, as LLVM writes them."""
+
+    def __init__(self, context, builder, element):
+        from llvmlite import ir
+        from numba.core import cgutils
+
+        self.context, self.builder = context, builder
+        self.ir, self.cgutils = ir, cgutils
+        width, self.registers = machine()
+        self.bits = element.bitwidth
+        self.lanes = width * 8 // self.bits
+        self.scalar = context.get_data_type(element)
+        self.type = ir.VectorType(self.scalar, self.lanes)
+
+    def number(self, value):
+        return self.ir.Constant(self.ir.IntType(64), value)
+
+    def data(self, kind, array):
+        """The address of an array's first element."""
+        return self.context.make_array(kind)(self.context, self.builder, array).data
+
+    def at(self, pointer, *indices):
+        """The address that many elements further; ``indices`` are added up."""
+        for index in indices:
+            index = self.number(index) if isinstance(index, int) else index
+            pointer = self.builder.gep(pointer, [index])
+        return pointer
+
+    def times(self, value, factor):
+        return self.builder.mul(value, self.number(factor))
+
+    def vectors(self, count):
+        """How many vectors cover ``count`` elements."""
+        count = self.builder.add(count, self.number(self.lanes - 1))
+        return self.builder.sdiv(count, self.number(self.lanes))
+
+    def loop(self, count):
+        return self.cgutils.for_range(self.builder, count)
+
+    def _call(self, name, result, arguments, **options):
+        kind = self.ir.FunctionType(result, [a.type for a in arguments])
+        name = f"llvm.{name}.v{self.lanes}f{self.bits}"
+        name += ".p0" if name.startswith("llvm.masked") else ""
+        function = self.cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, arguments, **options)
+
+    def _pointer(self, pointer):
+        return self.builder.bitcast(pointer, self.type.as_pointer())
+
+    def within(self, start, count):
+        """A mask: the lanes whose number, counted from ``start``, is in [0, count)."""
+        i32 = self.ir.IntType(32)
+        lane = self.ir.VectorType(i32, self.lanes)(list(range(self.lanes)))
+        start, count = (
+            self.splat(self.builder.trunc(value, i32)) for value in (start, count)
+        )
+        return self.builder.icmp_unsigned("<", self.builder.add(lane, start), count)
+
+    def load(self, pointer, mask=None):
+        """A vector from memory; zero, and not read, where ``mask`` is false."""
+        if mask is None:
+            return self.builder.load(self._pointer(pointer), align=self.bits // 8)
+        align = self.ir.Constant(self.ir.IntType(32), self.bits // 8)
+        none = self.ir.Constant(self.type, None)
+        arguments = [self._pointer(pointer), align, mask, none]
+        return self._call("masked.load", self.type, arguments)
+
+    def store(self, value, pointer, mask=None):
+        """A vector to memory, only the lanes where ``mask`` is true."""
+        if mask is None:
+            self.builder.store(value, self._pointer(pointer), align=self.bits // 8)
+            return
+        align = self.ir.Constant(self.ir.IntType(32), self.bits // 8)
+        arguments = [value, self._pointer(pointer), align, mask]
+        self._call("masked.store", self.ir.VoidType(), arguments)
+
+    def fetch(self, pointer):
+        """Have memory brought to the first cache: it is read some cycles later."""
+        i32, void = self.ir.IntType(32), self.ir.VoidType()
+        pointer = self.builder.bitcast(pointer, self.ir.IntType(8).as_pointer())
+        how = [self.ir.Constant(i32, n) for n in (0, 3, 1)]  # to read, near, data
+        kind = self.ir.FunctionType(void, [pointer.type, i32, i32, i32])
+        name, module = "llvm.prefetch.p0", self.builder.module
+        function = self.cgutils.get_or_insert_function(module, kind, name)
+        self.builder.call(function, [pointer, *how])
+
+    def splat(self, scalar):
+        """A scalar in every lane."""
+        i32, kind = self.ir.IntType(32), self.ir.VectorType(scalar.type, self.lanes)
+        none = self.ir.Constant(kind, self.ir.Undefined)
+        one = self.builder.insert_element(none, scalar, self.ir.Constant(i32, 0))
+        zeros = self.ir.Constant(self.ir.VectorType(i32, self.lanes), None)
+        return self.builder.shuffle_vector(one, none, zeros)
+
+    def register(self, value=None):
+        """A variable that LLVM keeps in a register; it starts at ``value`` or zero."""
+        register = self.cgutils.alloca_once(self.builder, self.type)
+        value = self.ir.Constant(self.type, None) if value is None else value
+        self.builder.store(value, register)
+        return register
+
+    def add_product(self, register, a, b):
+        total = self._call("fmuladd", self.type, [a, b, self.builder.load(register)])
+        self.builder.store(total, register)
+
+    def sum(self, register):
+        """All lanes of a register added up."""
+        numbers = [self.ir.Constant(self.scalar, 0.0), self.builder.load(register)]
+        name = "vector.reduce.fadd"
+        return self._call(name, self.scalar, numbers, fastmath=["reassoc"])

@@ -1,0 +1,94 @@
+"""Convolution with 1x1 kernels, stride 1 and no padding: images stay where they lie.
+
+Every pixel is a position, so an image is flat already, and `tiles` read and write it
+in place: ``y[n, o, t] = b[o] + sum over c of w[o, c] x[n, c, t]``.
+"""
+
+import numpy as np
+
+from ..threads import get_num_threads
+from ._dispatch import jit
+from ._memory import empty
+from ._pool import in_parts
+from .correlate import FEW, WIDE, blocks_of, flat, pack, products, tiles
+from .flat import SCRATCH
+from .tiles import AHEAD
+
+NEAR = 1 << 13  # elements of x, all channels of some pixels, that the first cache holds
+
+
+@jit(nogil=True)
+def _multiply(part, parts, x, w, y, blocks, off, images, groups, area, pixels):
+    """The ``part``-th of ``parts`` equal parts of all runs of ``pixels`` pixels."""
+    if parts == 0:
+        return
+    inputs = off.size - AHEAD
+    outputs = w.size // groups // (1 + inputs)
+    runs = (area + pixels - 1) // pixels
+    shares = images * groups * runs
+    for share in range(part * shares // parts, (part + 1) * shares // parts):
+        t, plane = share % runs * pixels, share // runs
+        count, group = min(pixels, area - t), plane % groups
+        x_at = plane * inputs * area + t
+        for k in range(len(blocks)):
+            first, m = blocks[k, 0], blocks[k, 1]
+            w_at = (group * outputs + first) * (1 + inputs)
+            y_at = (plane * outputs + first) * area + t
+            tiles(m, y, y_at, area, w, w_at, x, x_at, off, count)
+
+
+def forward(x, w, stride, padding, dilation, groups, bias=None):
+    """y (N, O, H, W) of x (N, C, H, W) and w (O, C / groups, 1, 1)."""
+    (outputs, inputs), size, threads = w.shape[:2], x.shape[2:], get_num_threads()
+    y, area = empty((len(x), outputs, *size), x.dtype), size[0] * size[1]
+    blocks = blocks_of(outputs // groups)
+    off = np.concatenate([np.arange(inputs) * area, np.zeros(AHEAD, np.int64)])
+    runs = -(-threads // max(1, len(x) * groups))  # something for each thread
+    pixels = max(48, min(NEAR // inputs, -(-area // runs)) // 48 * 48)
+    arrays = flat(x), pack(w, bias, groups, blocks), y.reshape(-1), blocks, off
+    in_parts(_multiply, threads, *arrays, len(x), groups, area, pixels)
+    return y
+
+
+def input_gradient(g, w, size, stride, padding, dilation, groups):
+    """x (N, C, H, W): g under the transposed weights."""
+    o, c = w.shape[0] // groups, w.shape[1]
+    w = w.reshape(groups, o, c).swapaxes(1, 2).reshape(groups * c, o, 1, 1)
+    return forward(g, w, stride, padding, dilation, groups)
+
+
+@jit(nogil=True)
+def _weigh(part, parts, x, g, dw, blocks, off, images, batch, groups, area):
+    """Sums over this part's images, some at a time: ``dw[part]`` (O, C / groups)."""
+    if parts == 0:
+        return
+    inputs, outputs = off.size - 8, dw.shape[1] // groups
+    step, sums = off.size, dw[part].reshape(-1)
+    g_image, x_image = groups * outputs * area, groups * inputs * area
+    end = (part + 1) * images // parts
+    for image in range(part * images // parts, end, batch):
+        span = min(batch, end - image), area, g_image, x_image
+        for group in range(groups):
+            x_at = image * x_image + group * inputs * area
+            for near in range(0, inputs, FEW):
+                for k in range(len(blocks)):
+                    first, m = blocks[k, 0], blocks[k, 1]
+                    channel = group * outputs + first
+                    at, g_at = channel * step, image * g_image + channel * area
+                    for c in range(near, min(near + FEW, inputs), WIDE[m]):
+                        products(
+                            m, sums, at, step, g, g_at, area, x, x_at, off, c, span
+                        )
+
+
+def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
+    """w (O, C / groups, 1, 1): products of images, summed by each thread."""
+    inputs, outputs = x.shape[1] // groups, g.shape[1]
+    area = x.shape[2] * x.shape[3]
+    off = np.concatenate([np.arange(inputs) * area, np.zeros(8, np.int64)])
+    parts = min(len(x), get_num_threads())
+    dw = np.zeros((parts, outputs, off.size), x.dtype)
+    batch = max(1, SCRATCH // max(1, (inputs + outputs // groups) * area))
+    arrays = flat(x), flat(g), dw, blocks_of(outputs // groups, 4), off
+    in_parts(_weigh, parts, *arrays, len(x), batch, groups, area)
+    return dw.sum(0)[:, :inputs].reshape(outputs, inputs, 1, 1)
