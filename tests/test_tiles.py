@@ -42,20 +42,20 @@ def draw(*shape, dtype):
 def test_tile(compiled, rows, dtype):
     run = compiled(
         tiles.tile,
-        "def run(y, step, w, x, off, length):\n"
-        f"    tile(y, 3, step, w, 2, x, 1, off, length, {rows})",
+        "def run(y, y_step, w, w_off, b, x, off, length):\n"
+        f"    tile(y, 3, y_step, w, 2, 7, w_off, b, 1, x, 1, off, length, {rows})",
     )
     off = np.array([0, 7, 50, 3, 21] + [0] * tiles.AHEAD)
-    w, x = draw(2 + 6 * rows, dtype=dtype), draw(500, dtype=dtype)
+    w_off = np.array([4, 1, 0, 5, 2])
+    w, b, x = (draw(n, dtype=dtype) for n in (2 + 7 * rows, 1 + rows, 500))
     for length in (1, 15, 16, 17, 47, 48, 100, 129, 200, 300):
         step = length + 5
-        ours = np.full(3 + rows * step, GUARD, dtype)
-        run(ours, step, w, x, off, length)
-        expected = np.full_like(ours, GUARD)
-        tiles.tile(expected, 3, step, w, 2, x, 1, off, length, rows)
-        for r in range(rows):
-            here = slice(3 + r * step, 3 + r * step + length)
-            np.testing.assert_allclose(ours[here], expected[here], rtol=1e-4, atol=1e-5)
+        ours, expected = (np.full(3 + rows * step, GUARD, dtype) for _ in "ab")
+        run(ours, step, w, w_off, b, x, off, length)
+        tiles.tile(
+            expected, 3, step, w, 2, 7, w_off, b, 1, x, 1, off, length, rows
+        )
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
         assert np.array_equal(ours == GUARD, expected == GUARD)
 
 

@@ -38,16 +38,16 @@ FEW = 18  # taps whose rows the first cache holds, a multiple of all that
 
 
 @jit()
-def tiles(m, y, y_at, y_step, w, w_at, x, x_at, off, length):
-    """`tile` for m rows, one of `SIZES`."""
+def tiles(m, y, y_at, dy, w, w_at, dw, w_off, b, b_at, x, x_at, off, n):
+    """`tile` of m rows, one of `SIZES`, n positions; dy, dw lead to the next row."""
     if m == 8:
-        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 8)
+        tile(y, y_at, dy, w, w_at, dw, w_off, b, b_at, x, x_at, off, n, 8)
     elif m == 4:
-        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 4)
+        tile(y, y_at, dy, w, w_at, dw, w_off, b, b_at, x, x_at, off, n, 4)
     elif m == 2:
-        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 2)
+        tile(y, y_at, dy, w, w_at, dw, w_off, b, b_at, x, x_at, off, n, 2)
     else:
-        tile(y, y_at, y_step, w, w_at, x, x_at, off, length, 1)
+        tile(y, y_at, dy, w, w_at, dw, w_off, b, b_at, x, x_at, off, n, 1)
 
 
 @jit()
@@ -62,7 +62,9 @@ def products(m, dw, dw_at, dw_step, g, g_at, g_step, x, x_at, off, k, span):
 
 
 @jit(nogil=True)
-def _correlate(part, parts, x, w, y, blocks, off, starts, place, shares, layout):
+def _correlate(
+    part, parts, x, w, w_step, w_off, b, y, blocks, off, starts, place, shares, layout
+):
     """The ``part``-th of ``parts`` equal parts of all shares of the work."""
     if parts == 0:
         return
@@ -74,17 +76,20 @@ def _correlate(part, parts, x, w, y, blocks, off, starts, place, shares, layout)
     ys = np.empty(8 * step, x.dtype)
     for share in range(part * shares // parts, (part + 1) * shares // parts):
         band, group, start, images, rows = share_of(share, layout)
-        for b in range(images):
-            here = xs[b * image :]
-            gather(here, x, start + b, group, layout, starts, band, rows)
+        for n in range(images):
+            here = xs[n * image :]
+            gather(here, x, start + n, group, layout, starts, band, rows)
         length = rows * pitch - (pitch - width)
         for k in range(len(blocks)):
             first, m = blocks[k, 0], blocks[k, 1]
-            w_at = (group * outputs + first) * (1 + off.size - AHEAD)
-            for b in range(images):
-                at = b * image
-                tiles(m, ys, 0, step, w, w_at, xs, at, off, length)
-                channel = ((start + b) * layout.groups + group) * outputs + first
+            b_at = group * outputs + first
+            w_at = group * (w.size // layout.groups) + first * w_step
+            for n in range(images):
+                at = n * image
+                tiles(
+                    m, ys, 0, step, w, w_at, w_step, w_off, b, b_at, xs, at, off, length
+                )
+                channel = ((start + n) * layout.groups + group) * outputs + first
                 row = channel * y_height + top + band * layout.rows * down
                 for r in range(m):
                     y_at = (row + r * y_height) * y_width + left
@@ -114,25 +119,24 @@ def flat(x):
     return np.require(x, None, "CAWE").reshape(-1)
 
 
-def pack(w, bias, groups, blocks):
-    """Bias and weights in the order in which tiles read them, block after block."""
-    w = w.reshape(groups, w.shape[0] // groups, -1)
-    start = np.zeros(w.shape[:2], w.dtype) if bias is None else bias
-    w = np.concatenate([start.reshape(*w.shape[:2], 1), w], axis=2)
-    parts = [w[:, i : i + m].transpose(0, 2, 1) for i, m in blocks.tolist()]
-    return np.concatenate([p.reshape(groups, -1) for p in parts], axis=1).reshape(-1)
+def starting(bias, outputs, dtype):
+    """What sums start from."""
+    return np.zeros(outputs, dtype) if bias is None else flat(bias)
 
 
-def _run(x, w, bias, y, groups, stride, taps, starts, place, out):
-    """Correlate ``x`` with ``w`` (O, C / groups, taps) into the ``place`` in ``y``."""
+def _run(x, w, w_step, w_off, bias, y, groups, stride, taps, starts, place, out):
+    """Correlate ``x`` with the flat ``w`` into the ``place`` in ``y``.
+
+    The weights of a group's r-th output begin at ``r * w_step``, and ``w_off`` leads to
+    those of each (channel, tap).
+    """
     outputs = y.shape[1] // groups
     layout = lay_out(x, groups, outputs, stride, out, taps, len(starts))
-    off = starts_of_taps(taps, layout)
+    off = np.concatenate([starts_of_taps(taps, layout), np.zeros(AHEAD, np.int64)])
     blocks, shares = blocks_of(outputs), count_shares(layout)
-    x, w = flat(x), pack(w, bias, groups, blocks)
+    weights = w, w_step, w_off, starting(bias, y.shape[1], x.dtype)
+    arrays = flat(x), *weights, y.reshape(-1), blocks, off, starts
     place = (*y.shape[2:], *place)
-    off = np.concatenate([off, np.zeros(AHEAD, np.int64)])
-    arrays = x, w, y.reshape(-1), blocks, off, starts
     parts = min(shares, get_num_threads())
     in_parts(_correlate, parts, *arrays, place, shares, layout)
 
@@ -142,15 +146,16 @@ def forward(x, w, stride, padding, dilation, groups, bias=None):
     out = output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
     y = empty((len(x), w.shape[0], *out), x.dtype)
     taps, starts = taps_of(w.shape[2:], stride, padding, dilation)
-    _run(x, w, bias, y, groups, stride, taps, starts, (0, 0, 1, 1), out)
+    weights = flat(w), w[0].size, np.arange(w[0].size)
+    _run(x, *weights, bias, y, groups, stride, taps, starts, (0, 0, 1, 1), out)
     return y
 
 
 def input_gradient(g, w, size, stride, padding, dilation, groups):
     """x (N, C, H, W): for each phase of x, a correlation of g with the taps there."""
     o, c, *kernel = w.shape[0] // groups, *w.shape[1:]
-    w = w.reshape(groups, o, c, *kernel).swapaxes(1, 2)
-    w = w.reshape(groups * c, o, *kernel)
+    area, w = kernel[0] * kernel[1], flat(w)
+    channels = np.arange(o)[:, None] * (c * area)
     make = zeros if max(stride) > 1 else empty  # some phase may have no taps
     x = make((len(g), groups * c, *size), g.dtype)
     for a, b in np.ndindex(*stride):
@@ -162,9 +167,10 @@ def input_gradient(g, w, size, stride, padding, dilation, groups):
         )
         if min(len(i), len(j), height, width) > 0:
             taps, starts = grid(0, row, column), np.array([(top, left)])
-            place, part = (y_top, y_left, *stride), w[:, :, i][..., j]
-            out = height, width
-            _run(g, part, None, x, groups, (1, 1), taps, starts, place, out)
+            place, out = (y_top, y_left, *stride), (height, width)
+            w_off = (channels + (i[:, None] * kernel[1] + j).reshape(-1)).reshape(-1)
+            weights = w, area, w_off, None
+            _run(g, *weights, x, groups, (1, 1), taps, starts, place, out)
     return x
 
 
@@ -187,7 +193,8 @@ def _weigh(part, parts, x, g, dw, blocks, off, starts, shares, layout, g_layout)
             gather(here, x, start + b, group, layout, starts, band, rows)
             here = gs[b * g_image :]
             gather(here, g, start + b, group, g_layout, corner, band, rows)
-        span = images, rows * layout.pitch, g_image, image
+        length = rows * layout.pitch - (layout.pitch - layout.out_width)
+        span = images, length, g_image, image
         for near in range(0, off.size - 8, FEW):
             for i in range(len(blocks)):
                 first, m = blocks[i, 0], blocks[i, 1]

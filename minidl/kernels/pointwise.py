@@ -10,7 +10,7 @@ from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import empty
 from ._pool import in_parts
-from .correlate import FEW, WIDE, blocks_of, flat, pack, products, tiles
+from .correlate import FEW, WIDE, blocks_of, flat, products, starting, tiles
 from .flat import SCRATCH
 from .tiles import AHEAD
 
@@ -18,12 +18,13 @@ NEAR = 1 << 13  # elements of x, all channels of some pixels, that the first cac
 
 
 @jit(nogil=True)
-def _multiply(part, parts, x, w, y, blocks, off, images, groups, area, pixels):
+def _multiply(
+    part, parts, x, w, w_step, w_off, b, y, blocks, off, images, groups, area, pixels
+):
     """The ``part``-th of ``parts`` equal parts of all runs of ``pixels`` pixels."""
     if parts == 0:
         return
-    inputs = off.size - AHEAD
-    outputs = w.size // groups // (1 + inputs)
+    inputs, outputs = w_off.size, b.size // groups
     runs = (area + pixels - 1) // pixels
     shares = images * groups * runs
     for share in range(part * shares // parts, (part + 1) * shares // parts):
@@ -32,29 +33,38 @@ def _multiply(part, parts, x, w, y, blocks, off, images, groups, area, pixels):
         x_at = plane * inputs * area + t
         for k in range(len(blocks)):
             first, m = blocks[k, 0], blocks[k, 1]
-            w_at = (group * outputs + first) * (1 + inputs)
+            b_at = group * outputs + first
+            w_at = group * (w.size // groups) + first * w_step
             y_at = (plane * outputs + first) * area + t
-            tiles(m, y, y_at, area, w, w_at, x, x_at, off, count)
+            tiles(
+                m, y, y_at, area, w, w_at, w_step, w_off, b, b_at, x, x_at, off, count
+            )
 
 
-def forward(x, w, stride, padding, dilation, groups, bias=None):
-    """y (N, O, H, W) of x (N, C, H, W) and w (O, C / groups, 1, 1)."""
-    (outputs, inputs), size, threads = w.shape[:2], x.shape[2:], get_num_threads()
+def _run(x, w, w_step, w_off, bias, outputs, groups):
+    """See `correlate`: the r-th output's weights are at ``r * w_step + w_off``."""
+    size, threads, inputs = x.shape[2:], get_num_threads(), len(w_off)
     y, area = empty((len(x), outputs, *size), x.dtype), size[0] * size[1]
-    blocks = blocks_of(outputs // groups)
     off = np.concatenate([np.arange(inputs) * area, np.zeros(AHEAD, np.int64)])
     runs = -(-threads // max(1, len(x) * groups))  # something for each thread
     pixels = max(48, min(NEAR // inputs, -(-area // runs)) // 48 * 48)
-    arrays = flat(x), pack(w, bias, groups, blocks), y.reshape(-1), blocks, off
+    weights = flat(w), w_step, w_off, starting(bias, outputs, x.dtype)
+    arrays = flat(x), *weights, y.reshape(-1), blocks_of(outputs // groups), off
     in_parts(_multiply, threads, *arrays, len(x), groups, area, pixels)
     return y
 
 
+def forward(x, w, stride, padding, dilation, groups, bias=None):
+    """y (N, O, H, W) of x (N, C, H, W) and w (O, C / groups, 1, 1)."""
+    outputs, inputs = w.shape[:2]
+    return _run(x, w, inputs, np.arange(inputs), bias, outputs, groups)
+
+
 def input_gradient(g, w, size, stride, padding, dilation, groups):
     """x (N, C, H, W): g under the transposed weights."""
-    o, c = w.shape[0] // groups, w.shape[1]
-    w = w.reshape(groups, o, c).swapaxes(1, 2).reshape(groups * c, o, 1, 1)
-    return forward(g, w, stride, padding, dilation, groups)
+    inputs = w.shape[1]
+    outputs = np.arange(len(w) // groups) * inputs
+    return _run(g, w, 1, outputs, None, groups * inputs, groups)
 
 
 @jit(nogil=True)

@@ -14,19 +14,22 @@ from ._vectors import Vectors
 AHEAD = 12
 
 
-def _generate_tile(typing, y, y_at, y_step, w, w_at, x, x_at, off, length, rows):
+def _generate_tile(
+    typing, y, y_at, y_step, w, w_at, w_step, w_off, b, b_at, x, x_at, off, length, rows
+):
     from numba.core import types
 
     i, m = types.intp, rows.literal_value
 
     def generate(context, builder, signature, arguments):
         v = Vectors(context, builder, x.dtype)
-        y_, y_at, y_step, w_, w_at, x_, x_at, off_, length, _ = arguments
-        count = context.make_array(off)(context, builder, off_).nitems
-        count = builder.sub(count, v.number(AHEAD))
+        y_, y_at, y_step, w_, w_at, w_step, w_off_, b_, b_at = arguments[:9]
+        x_, x_at, off_, length, _ = arguments[9:]
+        count = context.make_array(w_off)(context, builder, w_off_).nitems
         y_, x_ = v.at(v.data(y, y_), y_at), v.at(v.data(x, x_), x_at)
-        starts, off_ = v.at(v.data(w, w_), w_at), v.data(off, off_)
-        weights = v.at(starts, m)
+        w_, starts = v.at(v.data(w, w_), w_at), v.at(v.data(b, b_), b_at)
+        w_off_, off_ = v.data(w_off, w_off_), v.data(off, off_)
+        lines = [v.at(w_, v.times(w_step, r)) for r in range(m)]
         # As many sums as fit beside the factors: deep rows, wide vectors.
         if v.registers == 32:
             deep, wide = m, {1: 8, 2: 8, 4: 6, 8: 3}[m]
@@ -46,9 +49,9 @@ def _generate_tile(typing, y, y_at, y_step, w, w_at, x, x_at, off, length, rows)
                 for j in range(columns):
                     v.fetch(v.at(soon, j * v.lanes))
                 xs = [v.load(v.at(row, j * v.lanes), mask) for j in range(columns)]
-                column = v.at(weights, v.times(loop.index, m), first)
+                column = builder.load(v.at(w_off_, loop.index))
                 for r in range(deep):
-                    weight = v.splat(builder.load(v.at(column, r)))
+                    weight = v.splat(builder.load(v.at(lines[first + r], column)))
                     for j in range(columns):
                         v.add_product(sums[r][j], weight, xs[j])
             for r in range(deep):
@@ -68,17 +71,19 @@ def _generate_tile(typing, y, y_at, y_step, w, w_at, x, x_at, off, length, rows)
                 block(t, first, 1, v.within(v.number(0), builder.sub(length, t)))
         return context.get_dummy_value()
 
-    return types.void(y, i, i, w, i, x, i, off, i, rows), generate
+    kinds = y, i, i, w, i, i, w_off, b, i, x, i, off, i, rows
+    return types.void(*kinds), generate
 
 
 @intrinsic(_generate_tile)
-def tile(y, y_at, y_step, w, w_at, x, x_at, off, length, rows):
-    """y[r, t] = w[r] + sum over k of w[rows (1 + k) + r] x[off[k] + t], all rows r."""
+def tile(y, y_at, y_step, w, w_at, w_step, w_off, b, b_at, x, x_at, off, length, rows):
+    """y[r, t] = b[r] + sum over k of w[r, w_off[k]] x[off[k] + t], for all rows r."""
     for r in range(rows):
-        total = np.full(length, w[w_at + r], x.dtype)
-        for k, start in enumerate(off[:-AHEAD], 1):
+        total = np.full(length, b[b_at + r], x.dtype)
+        for column, start in zip(w_off, off):
             start = x_at + start
-            total += w[w_at + k * rows + r] * x[start : start + length]
+            weight = w[w_at + r * w_step + column]
+            total += weight * x[start : start + length]
         y[y_at + r * y_step : y_at + r * y_step + length] = total
 
 
