@@ -97,12 +97,12 @@ def test_move_writes_its_rows_and_nothing_else(compiled, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("kw", [1, 3, 7])
-def test_slide(compiled, kw, dtype):
+@pytest.mark.parametrize("kw,stride", [(1, 1), (3, 1), (7, 1), (3, 2)])
+def test_slide(compiled, kw, stride, dtype):
     run = compiled(
         slides.slide,
         "def run(y, x, w, bias, sizes):\n"
-        f"    slide(y, 2, x, 3, w, 1, bias, sizes, {kw})",
+        f"    slide(y, 2, x, 3, w, 1, bias, sizes, {kw}, {stride})",
     )
     for size, out, corner in (((5, 40), (5, 40), (1, 1)), ((3, 9), (4, 17), (2, 9))):
         sizes = (*size, *out, 3, kw, *corner, 1, 2)
@@ -110,17 +110,17 @@ def test_slide(compiled, kw, dtype):
         w = draw(1 + 3 * kw, dtype=dtype)
         ours, expected = (np.full(2 + out[0] * out[1] + 5, GUARD, dtype) for _ in "ab")
         run(ours, x, w, dtype(0.5), sizes)
-        slides.slide(expected, 2, x, 3, w, 1, dtype(0.5), sizes, kw)
+        slides.slide(expected, 2, x, 3, w, 1, dtype(0.5), sizes, kw, stride)
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("kw", [1, 3, 7])
-def test_slide_dots(compiled, kw, dtype):
+@pytest.mark.parametrize("kw,stride", [(1, 1), (3, 1), (7, 1), (3, 2)])
+def test_slide_dots(compiled, kw, stride, dtype):
     run = compiled(
         slides.slide_dots,
         "def run(dw, g, x, sizes):\n"
-        f"    slide_dots(dw, 1, g, 2, x, 3, sizes, {kw})",
+        f"    slide_dots(dw, 1, g, 2, x, 3, sizes, {kw}, {stride})",
     )
     for size, out, corner in (((5, 40), (5, 40), (1, 1)), ((3, 9), (4, 17), (2, 9))):
         sizes = (*size, *out, 3, kw, *corner, 1, 2)
@@ -128,7 +128,7 @@ def test_slide_dots(compiled, kw, dtype):
         g = draw(2 + out[0] * out[1], dtype=dtype)
         ours, expected = (np.full(1 + 3 * kw * slides.LANES, 0.5, dtype) for _ in "ab")
         run(ours, g, x, sizes)
-        slides.slide_dots(expected, 1, g, 2, x, 3, sizes, kw)
+        slides.slide_dots(expected, 1, g, 2, x, 3, sizes, kw, stride)
         ours, expected = (
             a[1:].reshape(-1, slides.LANES).sum(1) for a in (ours, expected)
         )
@@ -150,3 +150,19 @@ def test_moved(compiled, dtype):
                 run(ours, x, height, width, down, right)
                 slides.moved(expected, x, 2, height, width, down, right)
                 assert np.array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_thin_reads_every_other_element_and_none_beyond(compiled, dtype):
+    run = compiled(
+        tiles.thin,
+        "def run(y, x, rows, count):\n    thin(y, 2, 45, x, 1, 83, rows, count)",
+    )
+    for rows in (1, 3):
+        for count in range(1, 41):
+            end = 1 + 83 * (rows - 1) + 2 * count - 1
+            x = draw(400, dtype=dtype)
+            ours, expected = (np.full(150, GUARD, dtype) for _ in "ab")
+            run(ours, x[:end], rows, count)
+            tiles.thin(expected, 2, 45, x, 1, 83, rows, count)
+            assert np.array_equal(ours, expected)

@@ -100,6 +100,16 @@ class Vectors:
         function = self.cgutils.get_or_insert_function(module, kind, name)
         self.builder.call(function, [pointer, *how])
 
+    def load_even(self, pointer, masks):
+        """Every other element of two vectors, which are read where masks allow."""
+        i32 = self.ir.IntType(32)
+        low, high = (
+            self.load(self.at(pointer, k * self.lanes), mask)
+            for k, mask in enumerate(masks)
+        )
+        even = self.ir.VectorType(i32, self.lanes)(list(range(0, 2 * self.lanes, 2)))
+        return self.builder.shuffle_vector(low, high, even)
+
     def splat(self, scalar):
         """A scalar in every lane."""
         i32, kind = self.ir.IntType(32), self.ir.VectorType(scalar.type, self.lanes)

@@ -31,7 +31,7 @@ class Case(NamedTuple):
     positions: int  # of the window in an image
     taps: int
     plain: bool  # 1x1, stride 1, no padding: every pixel is a window
-    alone: bool  # depthwise, stride 1, a usual width: see `depthwise`
+    alone: bool  # depthwise, of a usual width and stride: see `depthwise`
 
 
 class Choice(NamedTuple):
@@ -52,8 +52,8 @@ CHOICES = (
     ),
     Choice(
         "planes",
-        "depthwise, stride 1, kernel 3, 5 or 7 wide; for the input gradient also as "
-        "many outputs as channels",
+        "depthwise, 3, 5 or 7 wide with stride 1 or 3 wide with stride 2; its input "
+        "gradient only with stride 1 and one output a channel",
         "every plane has its own kernel: nothing to reuse, so images are read where "
         "they lie and written once",
         lambda case: case.alone,
@@ -81,9 +81,9 @@ def choose(step, x_shape, w_shape, stride, padding, dilation, groups) -> Choice:
     taps = w_shape[2] * w_shape[3]
     plain = taps == max(stride) == 1 and not any(map(sum, padding))
     sizes = (x_shape[0], groups, w_shape[1], w_shape[0] // groups, out[0] * out[1])
-    alone = w_shape[1] == max(stride) == 1 and w_shape[3] in depthwise.WIDTHS
-    if step == "input":
-        alone = alone and w_shape[0] == groups
+    alone = w_shape[1] == 1 and depthwise.fits(
+        step, w_shape[2:], tuple(stride), w_shape[0] // groups
+    )
     case = Case(step, *sizes, taps, plain, alone)
     return next(choice for choice in CHOICES if choice.fits(case))
 

@@ -1,4 +1,4 @@
-"""Depthwise convolution with stride 1: a kernel slides over each plane by itself.
+"""Depthwise convolution, stride 1 or 2: a kernel slides over each plane by itself.
 
 There is nothing to reuse but the rows that are in the first cache anyway, so images are
 read where they lie and each output is written once: the time is that of the memory.
@@ -17,8 +17,19 @@ from .windows import output_size
 WIDTHS = (3, 5, 7)  # of kernels: the loop over a row of taps is unrolled
 
 
+def fits(step, kernel, stride, multiplier) -> bool:
+    """Whether there is a loop for it; the input gradient has fewer."""
+    if step == "input":
+        return stride == (1, 1) and kernel[1] in WIDTHS and multiplier == 1
+    return (
+        stride == (1, 1)
+        and kernel[1] in WIDTHS
+        or (stride == (2, 2) and kernel[1] == 3)
+    )
+
+
 @jit(nogil=True)
-def _planes(part, parts, x, w, bias, y, multiplier, sizes):
+def _planes(part, parts, x, w, bias, y, multiplier, stride, sizes):
     """The ``part``-th of ``parts`` equal parts of all planes of y."""
     if parts == 0:
         return
@@ -28,23 +39,25 @@ def _planes(part, parts, x, w, bias, y, multiplier, sizes):
         channel, source = plane % channels, plane // multiplier
         w_at, b = channel * taps, bias[channel]
         y_at, x_at = plane * y_area, source * x_area
-        if sizes[5] == 3:
-            slide(y, y_at, x, x_at, w, w_at, b, sizes, 3)
+        if stride == 2:
+            slide(y, y_at, x, x_at, w, w_at, b, sizes, 3, 2)
+        elif sizes[5] == 3:
+            slide(y, y_at, x, x_at, w, w_at, b, sizes, 3, 1)
         elif sizes[5] == 5:
-            slide(y, y_at, x, x_at, w, w_at, b, sizes, 5)
+            slide(y, y_at, x, x_at, w, w_at, b, sizes, 5, 1)
         else:
-            slide(y, y_at, x, x_at, w, w_at, b, sizes, 7)
+            slide(y, y_at, x, x_at, w, w_at, b, sizes, 7, 1)
 
 
 def forward(x, w, stride, padding, dilation, groups, bias=None):
-    """y (N, O, oh, ow) of x (N, groups, H, W) and w (O, 1, kh, kw); stride 1."""
+    """y (N, O, oh, ow) of x (N, groups, H, W) and w (O, 1, kh, kw)."""
     out = output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
     y = empty((len(x), len(w), *out), x.dtype)
     bias = np.zeros(len(w), w.dtype) if bias is None else bias
     corner = padding[0][0], padding[1][0]
     sizes = (*x.shape[2:], *out, *w.shape[2:], *corner, *dilation)
     arrays = flat(x), flat(w), flat(bias), y.reshape(-1)
-    in_parts(_planes, get_num_threads(), *arrays, len(w) // groups, sizes)
+    in_parts(_planes, get_num_threads(), *arrays, len(w) // groups, stride[0], sizes)
     return y
 
 
@@ -59,7 +72,7 @@ def input_gradient(g, w, size, stride, padding, dilation, groups):
 
 
 @jit(nogil=True)
-def _weigh(part, parts, x, g, dw, multiplier, sizes):
+def _weigh(part, parts, x, g, dw, multiplier, stride, sizes):
     """The ``part``-th of ``parts`` equal parts of the kernels: each over all images."""
     if parts == 0:
         return
@@ -72,12 +85,14 @@ def _weigh(part, parts, x, g, dw, multiplier, sizes):
         for image in range(images):
             plane = image * channels + channel
             g_at, x_at = plane * g_area, plane // multiplier * x_area
-            if sizes[5] == 3:
-                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 3)
+            if stride == 2:
+                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 3, 2)
+            elif sizes[5] == 3:
+                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 3, 1)
             elif sizes[5] == 5:
-                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 5)
+                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 5, 1)
             else:
-                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 7)
+                slide_dots(sums, 0, g, g_at, x, x_at, sizes, 7, 1)
         for tap in range(taps):
             total = sums[tap * LANES]
             for lane in range(1, LANES):
@@ -92,5 +107,5 @@ def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
     sizes = (*x.shape[2:], *g.shape[2:], *kernel, *corner, *dilation)
     dw = np.empty((outputs, kernel[0] * kernel[1]), x.dtype)
     arrays = flat(x), flat(g), dw
-    in_parts(_weigh, get_num_threads(), *arrays, outputs // groups, sizes)
+    in_parts(_weigh, get_num_threads(), *arrays, outputs // groups, stride[0], sizes)
     return dw.reshape(outputs, 1, *kernel)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..threads import get_num_threads
 from ._dispatch import jit
-from .tiles import move
+from .tiles import move, thin
 
 SCRATCH = 1 << 17  # elements of flat planes held at once: they fit the second cache
 NEAR = 1 << 13  # elements that fit the first cache, which is enough for few weights
@@ -131,6 +131,8 @@ def _fill(flat, at, x, x_at, layout, top, left, rows):
     count = last - first
     if right == 1:
         move(flat, at, pitch, x, source, step, below - above, count)
+    elif right == 2:
+        thin(flat, at, pitch, x, source, step, below - above, count)
     else:
         for i in range(below - above):
             for q in range(count):

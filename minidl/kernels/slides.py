@@ -12,14 +12,31 @@ from ._vectors import Vectors
 LANES = 16  # numbers of the widest vector
 
 
-def _generate_slide(typing, y, y_at, x, x_at, w, w_at, bias, sizes, kw):
+def _windows(v, builder, start, shifts, width, stride):
+    """For each tap of a row: what loads a vector of its pixels, by a row's address."""
+    at = v.times(start, stride)
+    loads = []
+    for shift in shifts:
+        first = builder.add(at, shift)
+        masks = [
+            v.within(builder.add(first, v.number(k * v.lanes)), width)
+            for k in range(stride)
+        ]
+        if stride == 1:
+            loads.append(lambda row, a=first, m=masks[0]: v.load(v.at(row, a), m))
+        else:
+            loads.append(lambda row, a=first, m=masks: v.load_even(v.at(row, a), m))
+    return loads
+
+
+def _generate_slide(typing, y, y_at, x, x_at, w, w_at, bias, sizes, kw, step):
     from numba.core import cgutils, types
 
-    i, taps = types.intp, kw.literal_value
+    i, taps, stride = types.intp, kw.literal_value, step.literal_value
 
     def generate(context, builder, signature, arguments):
         v = Vectors(context, builder, x.dtype)
-        y_, y_at, x_, x_at, w_, w_at, bias, sizes_, _ = arguments
+        y_, y_at, x_, x_at, w_, w_at, bias, sizes_, _, _ = arguments
         y_, x_ = v.at(v.data(y, y_), y_at), v.at(v.data(x, x_), x_at)
         w_ = v.at(v.data(w, w_), w_at)
         height, width, out_height, out_width, kh, kw, top, left, dh, dw = (
@@ -28,56 +45,63 @@ def _generate_slide(typing, y, y_at, x, x_at, w, w_at, bias, sizes, kw):
         shifts = [builder.sub(v.times(dw, j), left) for j in range(taps)]
         with v.loop(v.vectors(out_width)) as block:
             start = v.times(block.index, v.lanes)
-            masks = [v.within(builder.add(start, shift), width) for shift in shifts]
+            loads = _windows(v, builder, start, shifts, width, stride)
             kept = v.within(v.number(0), builder.sub(out_width, start))
             with v.loop(out_height) as p:
                 total = v.register(v.splat(bias))
                 with v.loop(kh) as i:
-                    row = builder.add(p.index, builder.mul(i.index, dh))
+                    row = v.times(p.index, stride)
+                    row = builder.add(row, builder.mul(i.index, dh))
                     row = builder.sub(row, top)
                     with builder.if_then(builder.icmp_unsigned("<", row, height)):
-                        source = v.at(x_, builder.mul(row, width), start)
+                        source = v.at(x_, builder.mul(row, width))
                         weights = v.at(w_, v.times(i.index, taps))
                         for j in range(taps):
                             weight = v.splat(builder.load(v.at(weights, j)))
-                            xs = v.load(v.at(source, shifts[j]), masks[j])
-                            v.add_product(total, weight, xs)
+                            v.add_product(total, weight, loads[j](source))
                 target = v.at(y_, builder.mul(p.index, out_width), start)
                 v.store(builder.load(total), target, kept)
         return context.get_dummy_value()
 
-    return types.void(y, i, x, i, w, i, x.dtype, sizes, kw), generate
+    return types.void(y, i, x, i, w, i, x.dtype, sizes, kw, step), generate
 
 
 @intrinsic(_generate_slide)
-def slide(y, y_at, x, x_at, w, w_at, bias, sizes, taps):
-    """One plane with one kernel: y[p, q] = bias + sum_ij w[i, j] x[p + i dh - top, ..].
+def slide(y, y_at, x, x_at, w, w_at, bias, sizes, taps, stride):
+    """One plane, one kernel: y[p, q] = bias + sum_ij w[i, j] x[p s + i dh - top, ..].
 
     ``sizes``: height and width of x, of y, of the kernel; top, left; dh, dw. ``taps``
-    is the kernel's width again, as a literal: the loop over it is unrolled.
+    is the kernel's width again and ``stride`` s is 1 or 2, both as literals.
     """
-    height, width, out_height, out_width, kh, kw, top, left, dh, dw = sizes
-    image = x[x_at : x_at + height * width].reshape(height, width)
-    total = np.full((out_height, out_width), bias, x.dtype)
-    for i in range(kh):
-        for j in range(kw):
-            down, right = i * dh - top, j * dw - left
-            rows = slice(max(0, -down), max(0, min(out_height, height - down)))
-            cols = slice(max(0, -right), max(0, min(out_width, width - right)))
-            moved = image[max(0, down) :, max(0, right) :]
-            part = total[rows, cols]
-            part += w[w_at + i * kw + j] * moved[: part.shape[0], : part.shape[1]]
+    total = np.full(sizes[2:4], bias, x.dtype)
+    for i, j, part, pixels in _taps(total, x, x_at, sizes, stride):
+        part += w[w_at + i * sizes[5] + j] * pixels
     y[y_at : y_at + total.size] = total.reshape(-1)
 
 
-def _generate_slide_dots(typing, out, out_at, g, g_at, x, x_at, sizes, kw):
+def _taps(plane, x, x_at, sizes, stride):
+    """For each tap the part of ``plane`` whose windows have a pixel there, and those."""
+    height, width, out_height, out_width, kh, kw, top, left, dh, dw = sizes
+    image = x[x_at : x_at + height * width].reshape(height, width)
+    p, q = np.arange(out_height) * stride - top, np.arange(out_width) * stride - left
+    for i in range(kh):
+        rows = np.flatnonzero((p + i * dh >= 0) & (p + i * dh < height))
+        for j in range(kw):
+            cols = np.flatnonzero((q + j * dw >= 0) & (q + j * dw < width))
+            if rows.size and cols.size:
+                part = plane[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+                pixels = image[np.ix_(p[rows] + i * dh, q[cols] + j * dw)]
+                yield i, j, part, pixels
+
+
+def _generate_slide_dots(typing, out, out_at, g, g_at, x, x_at, sizes, kw, step):
     from numba.core import cgutils, types
 
-    i, taps = types.intp, kw.literal_value
+    i, taps, stride = types.intp, kw.literal_value, step.literal_value
 
     def generate(context, builder, signature, arguments):
         v = Vectors(context, builder, x.dtype)
-        out_, out_at, g_, g_at, x_, x_at, sizes_, _ = arguments
+        out_, out_at, g_, g_at, x_, x_at, sizes_, _, _ = arguments
         g_, x_ = v.at(v.data(g, g_), g_at), v.at(v.data(x, x_), x_at)
         out_ = v.at(v.data(out, out_), out_at)
         height, width, out_height, out_width, kh, _, top, left, dh, dw = (
@@ -86,20 +110,19 @@ def _generate_slide_dots(typing, out, out_at, g, g_at, x, x_at, sizes, kw):
         shifts = [builder.sub(v.times(dw, j), left) for j in range(taps)]
         with v.loop(v.vectors(out_width)) as block:
             start = v.times(block.index, v.lanes)
-            masks = [v.within(builder.add(start, shift), width) for shift in shifts]
+            loads = _windows(v, builder, start, shifts, width, stride)
             kept = v.within(v.number(0), builder.sub(out_width, start))
             with v.loop(kh) as i:
                 shift = builder.sub(builder.mul(i.index, dh), top)
                 sums = [v.register() for _ in range(taps)]
                 with v.loop(out_height) as p:
-                    row = builder.add(p.index, shift)
+                    row = builder.add(v.times(p.index, stride), shift)
                     with builder.if_then(builder.icmp_unsigned("<", row, height)):
                         line = v.at(g_, builder.mul(p.index, out_width), start)
-                        source = v.at(x_, builder.mul(row, width), start)
+                        source = v.at(x_, builder.mul(row, width))
                         gs = v.load(line, kept)
                         for j in range(taps):
-                            xs = v.load(v.at(source, shifts[j]), masks[j])
-                            v.add_product(sums[j], gs, xs)
+                            v.add_product(sums[j], gs, loads[j](source))
                 place = v.at(out_, v.times(i.index, taps * LANES))
                 for j in range(taps):
                     lanes = v.at(place, j * LANES)
@@ -107,28 +130,19 @@ def _generate_slide_dots(typing, out, out_at, g, g_at, x, x_at, sizes, kw):
                     v.store(total, lanes)
         return context.get_dummy_value()
 
-    return types.void(out, i, g, i, x, i, sizes, kw), generate
+    return types.void(out, i, g, i, x, i, sizes, kw, step), generate
 
 
 @intrinsic(_generate_slide_dots)
-def slide_dots(out, out_at, g, g_at, x, x_at, sizes, taps):
-    """out[i, j, :] += sum over p, q of g[p, q] x[p + i dh - top, q + j dw - left].
+def slide_dots(out, out_at, g, g_at, x, x_at, sizes, taps, stride):
+    """out[i, j, :] += sum over p, q of g[p, q] x[p s + i dh - top, q s + j dw - left].
 
     The gradient of `slide` by its kernel, of the same ``sizes``; each sum is spread
     over `LANES` numbers, which are to be added up in the end.
     """
-    height, width, out_height, out_width, kh, kw, top, left, dh, dw = sizes
-    image = x[x_at : x_at + height * width].reshape(height, width)
-    g = g[g_at : g_at + out_height * out_width].reshape(out_height, out_width)
-    for i in range(kh):
-        for j in range(kw):
-            down, right = i * dh - top, j * dw - left
-            rows = slice(max(0, -down), max(0, min(out_height, height - down)))
-            cols = slice(max(0, -right), max(0, min(out_width, width - right)))
-            part = g[rows, cols]
-            moved = image[max(0, down) :, max(0, right) :]
-            moved = moved[: part.shape[0], : part.shape[1]]
-            out[out_at + (i * kw + j) * LANES] += (part * moved).sum()
+    g = g[g_at : g_at + sizes[2] * sizes[3]].reshape(sizes[2:4])
+    for i, j, part, pixels in _taps(g, x, x_at, sizes, stride):
+        out[out_at + (i * sizes[5] + j) * LANES] += (part * pixels).sum()
 
 
 def _generate_moved(typing, y, x, at, height, width, down, right):
