@@ -45,6 +45,20 @@ class Choice(NamedTuple):
 
 CHOICES = (
     Choice(
+        "columns",
+        "no groups, and either at most 128 positions an image and 1024 products each, "
+        "or at most 1024 positions in all and 65,536 weights",
+        "large weights would be read again for each small image, or not be shared "
+        "between threads; BLAS takes the columns of many images at once",
+        lambda case: case.groups == 1
+        and (
+            case.positions <= 128
+            and case.inputs * case.taps >= 1024
+            or case.images * case.positions <= 1024
+            and case.inputs * case.outputs * case.taps >= 1 << 16
+        ),
+    ),
+    Choice(
         "pixels",
         "1x1, stride 1, no padding",
         "every pixel is a position: tiles read and write images where they lie",
@@ -53,17 +67,10 @@ CHOICES = (
     Choice(
         "planes",
         "depthwise, 3, 5 or 7 wide with stride 1 or 3 wide with stride 2; its input "
-        "gradient only with stride 1 and one output a channel",
+        "gradient only with one output a channel",
         "every plane has its own kernel: nothing to reuse, so images are read where "
         "they lie and written once",
         lambda case: case.alone,
-    ),
-    Choice(
-        "columns",
-        "at most 128 positions an image and 1024 products a position, or more",
-        "images are too small to fill tiles while large weights are read again for "
-        "each; BLAS takes the columns of many images at once",
-        lambda case: case.positions <= 128 and case.inputs * case.taps >= 1024,
     ),
     Choice(
         "tiles",

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..threads import get_num_threads
 from ._dispatch import jit
-from ._memory import empty
+from ._memory import empty, zeros
 from ._pool import in_parts
 from .correlate import flat
 from .slides import LANES, slide, slide_dots
@@ -18,14 +18,9 @@ WIDTHS = (3, 5, 7)  # of kernels: the loop over a row of taps is unrolled
 
 
 def fits(step, kernel, stride, multiplier) -> bool:
-    """Whether there is a loop for it; the input gradient has fewer."""
-    if step == "input":
-        return stride == (1, 1) and kernel[1] in WIDTHS and multiplier == 1
-    return (
-        stride == (1, 1)
-        and kernel[1] in WIDTHS
-        or (stride == (2, 2) and kernel[1] == 3)
-    )
+    """Whether there is a loop for it; the input gradient has one output a channel."""
+    usual = kernel[1] in WIDTHS if stride == (1, 1) else kernel[1] == 3
+    return stride in ((1, 1), (2, 2)) and usual and (step != "input" or multiplier == 1)
 
 
 @jit(nogil=True)
@@ -62,7 +57,15 @@ def forward(x, w, stride, padding, dilation, groups, bias=None):
 
 
 def input_gradient(g, w, size, stride, padding, dilation, groups):
-    """x (N, groups, H, W): g slid over by the kernel turned around; one output each."""
+    """x (N, groups, H, W): g slid over by the kernel turned around; one output each.
+
+    A stride first puts g's rows and columns as far apart as its windows are.
+    """
+    if stride != (1, 1):
+        spread = [s * (n - 1) + 1 for s, n in zip(stride, g.shape[2:])]
+        apart = zeros((*g.shape[:2], *spread), g.dtype)
+        apart[:, :, :: stride[0], :: stride[1]] = g
+        g, stride = apart, (1, 1)
     reach = [d * (k - 1) for d, k in zip(dilation, w.shape[2:])]
     padding = [
         (r - before, n + before - m)

@@ -80,7 +80,7 @@ def slide(y, y_at, x, x_at, w, w_at, bias, sizes, taps, stride):
 
 
 def _taps(plane, x, x_at, sizes, stride):
-    """For each tap the part of ``plane`` whose windows have a pixel there, and those."""
+    """For each tap: where in ``plane`` a window has a pixel there, and the pixels."""
     height, width, out_height, out_width, kh, kw, top, left, dh, dw = sizes
     image = x[x_at : x_at + height * width].reshape(height, width)
     p, q = np.arange(out_height) * stride - top, np.arange(out_width) * stride - left
