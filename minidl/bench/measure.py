@@ -106,11 +106,12 @@ def repeats(function: Callable, sync: Callable = nothing) -> int:
 def timing(function: Callable, n: int, sync: Callable = nothing) -> float:
     """Seconds of one call, averaged over ``n``; ``sync`` waits for a device.
 
-    After a rest: an OpenMP worker spins for some 20 ms after its last work, and would
-    keep a core from whoever comes next.
+    After a rest, as an OpenMP worker spins for some 20 ms after its last work and would
+    keep a core from whoever comes next; and after a call that wakes what has rested.
     """
-    sync()
     time.sleep(REST)
+    function()
+    sync()
     start = time.perf_counter()
     for _ in range(n):
         function()

@@ -48,7 +48,7 @@ def picture(title: str, rows: list[Row], limits: Ceilings, peer: str):
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(10.5, 6.8), layout="constrained")
     FigureCanvasAgg(figure)
@@ -97,6 +97,7 @@ def picture(title: str, rows: list[Row], limits: Ceilings, peer: str):
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axis.set_minor_formatter(NullFormatter())
     figure.canvas.draw()  # places the axes: only now do angles and sizes hold ...
     figure.set_layout_engine("none")  # ... and labels must not move them again
     _name_roof(axes, limits, low)

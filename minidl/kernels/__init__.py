@@ -1,5 +1,6 @@
 """Hot loops: array in, array out, no Tensor. One file per operation."""
 
+from ._memory import release
 from .conv import conv2d, conv2d_input, conv2d_weight
 from .erf import erf
 from .fwht import fwht
@@ -38,6 +39,7 @@ __all__ = [
     "max_pool2d_gather",
     "max_pool2d_scatter",
     "plane_sum",
+    "release",
     "relu",
     "sequency_order",
     "shift",

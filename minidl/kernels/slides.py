@@ -154,19 +154,21 @@ def _generate_moved(typing, y, x, at, height, width, down, right):
         v = Vectors(context, builder, x.dtype)
         y_, x_, at, height, width, down, right = arguments
         y_, x_ = v.at(v.data(y, y_), at), v.at(v.data(x, x_), at)
-        with v.loop(v.vectors(width)) as block:
-            start = v.times(block.index, v.lanes)
-            source = builder.sub(start, right)
-            inside = v.within(source, width)
-            kept = v.within(v.number(0), builder.sub(width, start))
-            with v.loop(height) as p:
-                row = builder.sub(p.index, down)
-                target = v.at(y_, builder.mul(p.index, width), start)
-                exists = builder.icmp_unsigned("<", row, height)
+        with v.loop(height) as p:
+            row = builder.sub(p.index, down)
+            exists = builder.icmp_unsigned("<", row, height)
+            target_row = v.at(y_, builder.mul(p.index, width))
+            source_row = v.at(x_, builder.mul(row, width))
+            with v.loop(v.vectors(width)) as block:
+                start = v.times(block.index, v.lanes)
+                source = builder.sub(start, right)
+                target = v.at(target_row, start)
+                kept = v.within(v.number(0), builder.sub(width, start))
                 with builder.if_else(exists) as (copied, cleared):
                     with copied:
-                        line = v.at(x_, builder.mul(row, width), source)
-                        v.store(v.load(line, inside), target, kept)
+                        inside = v.within(source, width)
+                        moved = v.load(v.at(source_row, source), inside)
+                        v.store(moved, target, kept)
                     with cleared:
                         v.store(v.ir.Constant(v.type, None), target, kept)
         return context.get_dummy_value()
