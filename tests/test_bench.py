@@ -185,7 +185,10 @@ def test_ctrl_c_ends_with_what_was_measured(run, small, monkeypatch, after, tmp_
 @pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_in_a_real_run(tmp_path):
-    code = "import sys; from minidl.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = (  # a shell's background jobs start with SIGINT ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from minidl.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     words = [sys.executable, "-c", code, "bench", "shift", "--rounds", "100000"]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     plain = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "80"}
