@@ -1,12 +1,18 @@
 """Convolution kernels: every algorithm, any geometry, bands, batches and threads."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minidl import functional as F
 from minidl import threads
-from minidl.kernels import conv, correlate, depthwise, flat
+from minidl.kernels import _dispatch, conv, correlate, depthwise, flat
+from minidl.kernels._dispatch import jit
+from minidl.kernels._pool import in_parts
+from minidl.tensor import Tensor
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-13}
 small = st.integers(1, 3)
@@ -208,3 +214,50 @@ def test_the_table_is_complete_and_every_row_is_taken():
     assert taken == set(conv.CHOICES)
     assert {choice.algorithm for choice in taken} == set(conv.ALGORITHMS)
     assert all(choice.when and choice.reason for choice in taken)
+
+
+@pytest.mark.parametrize(
+    "kernel,dilation", [((1, 5), 2**31 - 1), ((1, 7), 1431655766), ((3, 3), 2**31 - 1)]
+)
+def test_taps_astronomically_far_away_read_zeros(kernel, dilation):
+    """Their offsets need more than 32 bits; only the middle tap meets the image."""
+    x, w = np.ones((1, 2, 1, 8), np.float32), np.ones((2, 1, *kernel), np.float32)
+    w[:, :, kernel[0] // 2, kernel[1] // 2] = 3
+    y = F.conv2d(Tensor(x), Tensor(w), padding="same", dilation=(1, dilation), groups=2)
+    assert (y.data == 3).all()
+
+
+def test_scratch_that_no_machine_has_is_refused():
+    x, w = np.ones((1, 4096, 1, 1), np.float32), np.ones((1, 4096, 4, 2), np.float32)
+    dilation = 2**31 - 1, 2**20 - 1
+    padding = (3 * dilation[0], 0), (dilation[1], 0)
+    with pytest.raises(MemoryError, match="conv2d: a kernel that reaches over"):
+        correlate.forward(x, w, (1, 1), padding, dilation, 1)
+
+
+def test_gradients_of_images_without_pixels():
+    """Height 0, held open by padding: the gradients are empty or zero, no error."""
+    x = Tensor(np.ones((1, 2, 0, 5), np.float32), requires_grad=True)
+    for kernel, groups in ((1, 2), (3, 2), (3, 1)):
+        shape = (2, 2 // groups, 1, kernel)
+        w = Tensor(np.ones(shape, np.float32), requires_grad=True)
+        F.conv2d(x, w, padding=1, groups=groups).sum().backward()
+        assert x.grad.shape == x.shape and not w.grad.data.any()
+
+
+def test_all_parts_have_ended_when_one_fails():
+    ended = []
+
+    @jit(nogil=True)
+    def loop(part, parts):
+        if part == 1:
+            raise ValueError("part 1")
+        if parts:
+            time.sleep(0.1 * part)
+            ended.append(part)
+
+    loop._compiled = loop.function  # plain Python: the point is who waits for whom
+    _dispatch.LOOPS.remove(loop)
+    with pytest.raises(ValueError, match="part 1"):
+        in_parts(loop, 4)
+    assert sorted(ended) == [0, 2, 3]

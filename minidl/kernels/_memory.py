@@ -30,18 +30,23 @@ class _Block:
             "data": (start + -start % LINE, False),
         }
 
-    def __del__(self, free=_free):
+    def __del__(self):
         global _kept
+        if _kept is None or MOST is None:  # the interpreter is shutting down
+            return
         size = self.memory.size
-        if _kept + size <= MOST:
+        if _kept + size > MOST:
+            release()  # sizes that were used once may fill it
+        if size <= MOST:
             _kept += size
-            free.setdefault(size, []).append(self.memory)
+            _free.setdefault(size, []).append(self.memory)
 
 
 def empty(shape, dtype) -> np.ndarray:
     """``np.empty``, of memory that an earlier result has left if there is some."""
     global _kept
     dtype = np.dtype(dtype)
+    shape = tuple(map(int, shape))
     size = math.prod(shape) * dtype.itemsize
     if size < LEAST:
         return np.empty(shape, dtype)
@@ -52,7 +57,7 @@ def empty(shape, dtype) -> np.ndarray:
         _kept -= size
     except (KeyError, IndexError):
         memory = np.empty(size, np.uint8)
-    return np.asarray(_Block(memory, tuple(shape), dtype))
+    return np.asarray(_Block(memory, shape, dtype))
 
 
 def zeros(shape, dtype) -> np.ndarray:

@@ -6,7 +6,7 @@ optimises the body of a parallel range three times over.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 
 from .. import threads
@@ -25,16 +25,33 @@ if hasattr(os, "register_at_fork"):  # threads do not survive it, nor do their l
 def in_parts(loop: Jit, parts: int, *args) -> None:
     """``loop(part, parts, *args)`` for every part, all at the same time.
 
-    The parts must not write to the same places.
+    The parts must not write to the same places. All have ended when this returns or
+    raises, also after an interrupt.
     """
-    loop(
-        0, 0, *args
-    )  # no part at all: compiles, in one thread, what the parts will run
-    others = [
-        _pool().submit(loop.compiled, part, parts, *args) for part in range(1, parts)
-    ]
+    loop(0, 0, *args)  # no part at all: compiles, in one thread, what parts will run
+    others, alone = [], range(0)
     try:
-        loop.compiled(0, parts, *args)
-    finally:  # an interrupt must not leave threads that still write
-        for other in others:
-            other.result()
+        for part in range(1, parts):
+            others.append(_pool().submit(loop.compiled, part, parts, *args))
+    except RuntimeError:  # the interpreter is shutting down, or has threads enough
+        alone = range(len(others) + 1, parts)
+    try:
+        for part in (0, *alone):
+            loop.compiled(part, parts, *args)
+    finally:
+        _wait(others)
+    for other in others:
+        other.result()
+
+
+def _wait(others) -> None:
+    """Until all have ended, even if the user interrupts: they write to our arrays."""
+    interrupt = None
+    while True:
+        try:
+            wait(others)
+            break
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt

@@ -1,5 +1,7 @@
 """LLVM code for vector registers, as wide as the machine has them."""
 
+FAR = 1 << 30  # pixels in a row: more than any image has
+
 
 def machine():
     """Bytes of a vector register of this machine, and how many registers there are."""
@@ -63,12 +65,21 @@ class Vectors:
     def _pointer(self, pointer):
         return self.builder.bitcast(pointer, self.type.as_pointer())
 
+    def _near(self, value):
+        """A number that stays outside of all images if it is, and has 32 bits."""
+        for sign, limit in ((">", FAR), ("<", -FAR)):
+            limit = self.number(limit)
+            beyond = self.builder.icmp_signed(sign, value, limit)
+            value = self.builder.select(beyond, limit, value)
+        return value
+
     def within(self, start, count):
         """A mask: the lanes whose number, counted from ``start``, is in [0, count)."""
         i32 = self.ir.IntType(32)
         lane = self.ir.VectorType(i32, self.lanes)(list(range(self.lanes)))
         start, count = (
-            self.splat(self.builder.trunc(value, i32)) for value in (start, count)
+            self.splat(self.builder.trunc(self._near(value), i32))
+            for value in (start, count)
         )
         return self.builder.icmp_unsigned("<", self.builder.add(lane, start), count)
 

@@ -194,17 +194,23 @@ ALGORITHMS = {
 
 
 def cpu(x, w, *options):
+    if 0 in x.shape:
+        return reference(x, w, *options)
     choice = choose("forward", x.shape, w.shape, *options[:4])
     return ALGORITHMS[choice.algorithm][0](x, w, *options)
 
 
 def input_cpu(g, w, size, *geometry):
+    if 0 in g.shape or 0 in size:
+        return np.zeros((len(g), w.shape[1] * geometry[-1], *size), g.dtype)
     x_shape = (len(g), w.shape[1] * geometry[-1], *size)
     choice = choose("input", x_shape, w.shape, *geometry)
     return ALGORITHMS[choice.algorithm][1](g, w, size, *geometry)
 
 
 def weight_cpu(x, g, kernel, *geometry):
+    if 0 in g.shape or 0 in x.shape:
+        return np.zeros((g.shape[1], x.shape[1] // geometry[-1], *kernel), x.dtype)
     w_shape = (g.shape[1], x.shape[1] // geometry[-1], *kernel)
     choice = choose("weight", x.shape, w_shape, *geometry)
     return ALGORITHMS[choice.algorithm][2](x, g, kernel, *geometry)

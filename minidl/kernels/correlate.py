@@ -6,7 +6,8 @@ but an offset, whatever the kernel's size, stride, padding and dilation:
     y[o, t] = sum over k of w[o, k] x[off[k] + t],    k = (channel, tap)
 
 A tile of sums stays in registers while k runs (see `tiles`). Windows that begin in a
-row's last columns wrap around: they are not kept, and have no weight in gradients.
+row's last columns wrap around: they are not kept, and have no weight in gradients
+(where x is finite: an infinite pixel makes more taps NaN than it reaches).
 
 The source: Dukhan, "The Indirect Convolution Algorithm", arXiv 1907.02129.
 """

@@ -5,7 +5,7 @@ each of its s x s phases that a tap reads is a plane with the zeros around it, r
 ``pitch`` elements end to end. A band is as many rows of output as are made at once.
 """
 
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +56,11 @@ def lay_out(x, groups, outputs, stride, out, taps, phases, also=0):
         held //= inputs * phases * phase + also * rows * pitch
         held = max(1, min(held, len(x) * groups // threads))
         batch = -(-len(x) // -(-len(x) // held))  # batches of equal size
+    if batch * inputs * phases * phase >= 1 << 40:
+        raise MemoryError(
+            f"conv2d: a kernel that reaches over {halo} rows and {pitch} columns needs "
+            f"{inputs * phases * phase:,} elements for an image"
+        )
     sizes = (*x.shape[2:], *stride, *out, phases, phase, halo, pitch, rows, batch)
     return Layout(len(x), groups, inputs, outputs, *sizes)
 
@@ -73,7 +78,7 @@ def grid(phase, row, column):
     return np.stack(taps, -1).reshape(-1, 3)
 
 
-@cache
+@lru_cache(1024)
 def taps_of(kernel, stride, padding, dilation):
     """Taps (phase, row, column), and where in the image each phase begins."""
     reach = [np.arange(k) * d for k, d in zip(kernel, dilation)]
@@ -85,7 +90,7 @@ def taps_of(kernel, stride, padding, dilation):
     return grid(phase, *(r // s for r, s in zip(reach, stride))), np.array(starts)
 
 
-@cache
+@lru_cache(1024)
 def pixels(phase, kernel, size, stride, padding, dilation):
     """One axis of the input gradient: taps that reach the pixels of one phase.
 

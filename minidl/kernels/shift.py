@@ -2,7 +2,7 @@
 
 ``y[n, c, i, j] = x[n, c, i - dy[c], j - dx[c]]``, zero where that lies outside.
 
-``x`` (N, C, H, W); ``dy``, ``dx`` tuples of C integers of any size. One read and one
+``x`` (N, C, H, W); ``dy``, ``dx`` tuples of C integers of 64 bits. One read and one
 write of the images, vector by vector.
 """
 

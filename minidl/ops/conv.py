@@ -142,7 +142,7 @@ def conv2d_input(g, weight, *, size, stride=1, padding=0, dilation=1, groups=1):
     stride, padding, dilation = _geometry(where, kernel, stride, padding, dilation)
     _positions(where, g, len(weight), size, kernel, stride, padding, dilation)
     return kernels.conv2d_input(
-        g, weight, tuple(size), stride, padding, dilation, groups
+        g, weight, tuple(map(int, size)), stride, padding, dilation, groups
     )
 
 
@@ -190,7 +190,8 @@ def conv2d_weight(x, g, *, kernel, stride=1, padding=0, dilation=1, groups=1):
             f"conv2d_weight: groups must divide {x.shape[1]} and {outputs} channels; "
             f"got {groups}"
         )
-    return kernels.conv2d_weight(x, g, tuple(kernel), stride, padding, dilation, groups)
+    kernel = tuple(map(int, kernel))
+    return kernels.conv2d_weight(x, g, kernel, stride, padding, dilation, groups)
 
 
 conv2d.defvjp(
