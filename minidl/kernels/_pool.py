@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 
 from .. import threads
-from ._dispatch import Jit
+from ._dispatch import Jit, jit
 
 
 @cache
@@ -20,6 +20,12 @@ def _pool():
 
 if hasattr(os, "register_at_fork"):  # threads do not survive it, nor do their locks
     os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+@jit()
+def mine(part, parts, n):
+    """Where the ``part``-th of ``parts`` equal shares of ``n`` begins and ends."""
+    return (part * n // parts, (part + 1) * n // parts) if parts else (0, 0)
 
 
 def in_parts(loop: Jit, parts: int, *args) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import empty, zeros
-from ._pool import in_parts
+from ._pool import in_parts, mine
 from .flat import (
     count_shares,
     gather,
@@ -75,7 +75,7 @@ def _correlate(
     step = layout.rows * pitch
     xs = np.zeros(layout.batch * image, x.dtype)
     ys = np.empty(8 * step, x.dtype)
-    for share in range(part * shares // parts, (part + 1) * shares // parts):
+    for share in range(*mine(part, parts, shares)):
         band, group, start, images, rows = share_of(share, layout)
         for n in range(images):
             here = xs[n * image :]
@@ -187,7 +187,7 @@ def _weigh(part, parts, x, g, dw, blocks, off, starts, shares, layout, g_layout)
     gs = np.zeros(layout.batch * g_image, x.dtype)
     corner = np.zeros((1, 2), np.int64)
     step, sums = dw.shape[2], dw[part].reshape(-1)
-    for share in range(part * shares // parts, (part + 1) * shares // parts):
+    for share in range(*mine(part, parts, shares)):
         band, group, start, images, rows = share_of(share, layout)
         for b in range(images):
             here = xs[b * image :]

@@ -9,7 +9,7 @@ import numpy as np
 from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import empty, zeros
-from ._pool import in_parts
+from ._pool import in_parts, mine
 from .correlate import flat
 from .slides import LANES, slide, slide_dots
 from .windows import output_size
@@ -26,11 +26,9 @@ def fits(step, kernel, stride, multiplier) -> bool:
 @jit(nogil=True)
 def _planes(part, parts, x, w, bias, y, multiplier, stride, sizes):
     """The ``part``-th of ``parts`` equal parts of all planes of y."""
-    if parts == 0:
-        return
     x_area, y_area, taps = sizes[0] * sizes[1], sizes[2] * sizes[3], sizes[4] * sizes[5]
     planes, channels = y.size // y_area, bias.size
-    for plane in range(part * planes // parts, (part + 1) * planes // parts):
+    for plane in range(*mine(part, parts, planes)):
         channel, source = plane % channels, plane // multiplier
         w_at, b = channel * taps, bias[channel]
         y_at, x_at = plane * y_area, source * x_area
@@ -77,13 +75,11 @@ def input_gradient(g, w, size, stride, padding, dilation, groups):
 @jit(nogil=True)
 def _weigh(part, parts, x, g, dw, multiplier, stride, sizes):
     """The ``part``-th of ``parts`` equal parts of the kernels: each over all images."""
-    if parts == 0:
-        return
     x_area, g_area, taps = sizes[0] * sizes[1], sizes[2] * sizes[3], sizes[4] * sizes[5]
     channels = len(dw)
     images = g.size // (channels * g_area)
     sums = np.empty(taps * LANES, x.dtype)
-    for channel in range(part * channels // parts, (part + 1) * channels // parts):
+    for channel in range(*mine(part, parts, channels)):
         sums[:] = 0
         for image in range(images):
             plane = image * channels + channel

@@ -13,6 +13,7 @@ from ..backend import float64, xp_of
 from . import norm_cuda
 from ._dispatch import Kernel, jit
 from ._memory import empty
+from ._pool import mine
 from ._share import share
 
 # Several partial sums at a time, and products joined to the sum they go into.
@@ -33,12 +34,6 @@ def _planes(x):
     """``x`` as (N C, m), in one piece of memory; only awkward layouts are copied."""
     shape = (x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
     return np.ascontiguousarray(x).reshape(shape)
-
-
-@jit(nogil=True)
-def _mine(part, parts, n):
-    """Where the ``part``-th of ``parts`` equal shares of ``n`` begins and ends."""
-    return (part * n // parts, (part + 1) * n // parts) if parts else (0, 0)
 
 
 def _as_moments(mean, var, dtype):
@@ -63,7 +58,7 @@ def moments_reference(x):
 @jit(**vectors)
 def _moments(part, parts, x, mean, deviation):
     """Each plane's mean and sum of squared deviations; it stays in cache for both."""
-    for b in range(*_mine(part, parts, len(x))):
+    for b in range(*mine(part, parts, len(x))):
         row, total = x[b], np.float64(0)
         for i in range(len(row)):
             total += row[i]
@@ -106,7 +101,7 @@ def affine_reference(x, scale, shift, center, low):
 
 @jit(**vectors)
 def _affine(part, parts, x, scale, shift, center, low, y):
-    for b in range(*_mine(part, parts, len(x))):
+    for b in range(*mine(part, parts, len(x))):
         c = b % len(scale)
         a, s, m, row, out = scale[c], shift[c], center[c], x[b], y[b]
         for i in range(len(row)):
@@ -144,7 +139,7 @@ def products_reference(g, x, center, scale, shift):
 @jit(**vectors)
 def _products(part, parts, x, g, center, scale, shift, total, product):
     zero = g.dtype.type(0)
-    for b in range(*_mine(part, parts, len(x))):
+    for b in range(*mine(part, parts, len(x))):
         c = b % len(center)
         m, a, d, row, up = center[c], scale[c], shift[c], x[b], g[b]
         s = p = np.float64(0)
@@ -178,7 +173,7 @@ def blend_reference(g, x, a, b, c, center, scale, shift):
 @jit(**vectors)
 def _blend(part, parts, x, g, a, b, c, center, scale, shift, y):
     zero = g.dtype.type(0)
-    for k in range(*_mine(part, parts, len(x))):
+    for k in range(*mine(part, parts, len(x))):
         j = k % len(a)
         p, q, r, m, t, s = a[j], b[j], c[j], center[j], scale[j], shift[j]
         up, row, out = g[k], x[k], y[k]
@@ -205,7 +200,7 @@ def plane_sum_reference(x):
 
 @jit(**vectors)
 def _sums(part, parts, x, total):
-    for b in range(*_mine(part, parts, len(x))):
+    for b in range(*mine(part, parts, len(x))):
         row, s = x[b], np.float64(0)
         for i in range(len(row)):
             s += row[i]

@@ -9,7 +9,7 @@ import numpy as np
 from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import empty
-from ._pool import in_parts
+from ._pool import in_parts, mine
 from .correlate import FEW, WIDE, blocks_of, flat, products, starting, tiles
 from .flat import SCRATCH
 from .tiles import AHEAD
@@ -22,12 +22,10 @@ def _multiply(
     part, parts, x, w, w_step, w_off, b, y, blocks, off, images, groups, area, pixels
 ):
     """The ``part``-th of ``parts`` equal parts of all runs of ``pixels`` pixels."""
-    if parts == 0:
-        return
     inputs, outputs = w_off.size, b.size // groups
     runs = (area + pixels - 1) // pixels
     shares = images * groups * runs
-    for share in range(part * shares // parts, (part + 1) * shares // parts):
+    for share in range(*mine(part, parts, shares)):
         t, plane = share % runs * pixels, share // runs
         count, group = min(pixels, area - t), plane % groups
         x_at = plane * inputs * area + t
@@ -70,13 +68,11 @@ def input_gradient(g, w, size, stride, padding, dilation, groups):
 @jit(nogil=True)
 def _weigh(part, parts, x, g, dw, blocks, off, images, batch, groups, area):
     """Sums over this part's images, some at a time: ``dw[part]`` (O, C / groups)."""
-    if parts == 0:
-        return
     inputs, outputs = off.size - 8, dw.shape[1] // groups
     step, sums = off.size, dw[part].reshape(-1)
     g_image, x_image = groups * outputs * area, groups * inputs * area
-    end = (part + 1) * images // parts
-    for image in range(part * images // parts, end, batch):
+    begin, end = mine(part, parts, images)
+    for image in range(begin, end, batch):
         span = min(batch, end - image), area, g_image, x_image
         for group in range(groups):
             x_at = image * x_image + group * inputs * area

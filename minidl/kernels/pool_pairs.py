@@ -8,13 +8,8 @@ import numpy as np
 
 from ._dispatch import jit
 from ._memory import empty
+from ._pool import mine
 from ._share import share
-
-
-@jit(nogil=True)
-def _mine(part, parts, n):
-    """Where the ``part``-th of ``parts`` equal shares of ``n`` begins and ends."""
-    return (part * n // parts, (part + 1) * n // parts) if parts else (0, 0)
 
 
 def fits(x, out, kernel, stride, padding, dilation) -> bool:
@@ -31,7 +26,7 @@ def _better(best, v):
 
 @jit(nogil=True)
 def _maxima(part, parts, x, y):
-    for b in range(*_mine(part, parts, len(x))):
+    for b in range(*mine(part, parts, len(x))):
         for p in range(y.shape[1]):
             top, low, row = x[b, 2 * p], x[b, 2 * p + 1], y[b, p]
             for q in range(len(row)):
@@ -44,7 +39,7 @@ def _maxima(part, parts, x, y):
 @jit(nogil=True)
 def _back(part, parts, x, g, y):
     zero = g.dtype.type(0)
-    for b in range(*_mine(part, parts, len(x))):
+    for b in range(*mine(part, parts, len(x))):
         if 2 * g.shape[1] < y.shape[1] or 2 * g.shape[2] < y.shape[2]:
             y[b] = zero
         for p in range(g.shape[1]):

@@ -6,13 +6,8 @@ from ..backend import xp_of
 from ._cuda import Elementwise
 from ._dispatch import Kernel, jit
 from ._memory import empty
+from ._pool import mine
 from ._share import ALONE, share
-
-
-@jit(nogil=True)
-def _mine(part, parts, n):
-    """Where the ``part``-th of ``parts`` equal shares of ``n`` begins and ends."""
-    return (part * n // parts, (part + 1) * n // parts) if parts else (0, 0)
 
 
 def gate_reference(g, y):
@@ -22,7 +17,7 @@ def gate_reference(g, y):
 
 @jit(nogil=True)
 def _gate(part, parts, g, y, out):
-    first, last = _mine(part, parts, g.size)
+    first, last = mine(part, parts, g.size)
     g, y, out, zero = g[first:last], y[first:last], out[first:last], g.dtype.type(0)
     for i in range(len(g)):
         v = g[i]  # read in any case, so that there is no branch
@@ -46,7 +41,7 @@ def relu_reference(x):
 
 @jit(nogil=True)
 def _relu(part, parts, x, y):
-    first, last = _mine(part, parts, x.size)
+    first, last = mine(part, parts, x.size)
     x, y, zero = x[first:last], y[first:last], x.dtype.type(0)
     for i in range(len(x)):
         v = x[i]

@@ -12,6 +12,7 @@ from ..backend import xp_of
 from ._cuda import Raw, blocks, constant, lanes
 from ._dispatch import Kernel, jit
 from ._memory import empty
+from ._pool import mine
 from ._share import share
 from .slides import moved
 
@@ -31,11 +32,9 @@ def reference(x, dy, dx):
 
 @jit(nogil=True)
 def _loop(part, parts, x, y, dy, dx, height, width):
-    if parts == 0:
-        return
     area, channels = height * width, len(dy)
     planes = x.size // area
-    for plane in range(part * planes // parts, (part + 1) * planes // parts):
+    for plane in range(*mine(part, parts, planes)):
         c = plane % channels
         moved(y, x, plane * area, height, width, dy[c], dx[c])
 

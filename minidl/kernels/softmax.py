@@ -13,17 +13,12 @@ from ..backend import xp_of
 from ._cuda import Raw, blocks, lanes
 from ._dispatch import Kernel, jit
 from ._memory import empty
+from ._pool import mine
 from ._share import share
 
 # With more classes NumPy, whose exp computes several values at a time, is quicker.
 FEW = 64
 EXP = 8  # how many plain elements the work on a logit is worth
-
-
-@jit(nogil=True)
-def _mine(part, parts, n):
-    """Where the ``part``-th of ``parts`` equal shares of ``n`` begins and ends."""
-    return (part * n // parts, (part + 1) * n // parts) if parts else (0, 0)
 
 
 def _shifted(x):
@@ -45,7 +40,7 @@ def loss_reference(x, target, smoothing):
 @jit(nogil=True)
 def _loss(part, parts, x, target, smoothing, y):
     samples, classes, places = x.shape
-    for n in range(*_mine(part, parts, samples)):
+    for n in range(*mine(part, parts, samples)):
         for k in range(places):
             top = x[n, 0, k]
             for c in range(classes):
@@ -94,7 +89,7 @@ def gradient_reference(g, x, target, smoothing):
 @jit(nogil=True)
 def _gradient(part, parts, g, x, target, smoothing, y):
     samples, classes, places = x.shape
-    for n in range(*_mine(part, parts, samples)):
+    for n in range(*mine(part, parts, samples)):
         for k in range(places):
             top = x[n, 0, k]
             for c in range(classes):
