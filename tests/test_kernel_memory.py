@@ -41,6 +41,13 @@ def test_memory_in_use_is_not_given_out_while_any_view_lives():
     assert len({address(other) for other in others}) == 4
 
 
+def test_memory_that_was_given_out_again_is_not_given_out_twice():
+    freed = address(_memory.empty(SHAPE, np.float64))
+    first, second = (_memory.empty(SHAPE, np.float64) for _ in range(2))
+    assert address(first) == freed
+    assert address(second) != freed
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(), (0, 5), (3,), (1 << 18,), (512, 1025)])
 def test_results_are_plain_arrays(shape, dtype):

@@ -4,6 +4,8 @@ As in `tiles`, each is LLVM code beside what it computes, in Python. Pixels outs
 the plane are zero: lanes that would read them are masked, so that nothing is copied.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from ._dispatch import intrinsic
@@ -12,21 +14,35 @@ from ._vectors import Vectors
 LANES = 16  # numbers of the widest vector
 
 
-def _windows(v, builder, start, shifts, width, stride):
-    """For each tap of a row: what loads a vector of its pixels, by a row's address."""
-    at = v.times(start, stride)
-    loads = []
-    for shift in shifts:
-        first = builder.add(at, shift)
-        masks = [
-            v.within(builder.add(first, v.number(k * v.lanes)), width)
-            for k in range(stride)
-        ]
-        if stride == 1:
-            loads.append(lambda row, a=first, m=masks[0]: v.load(v.at(row, a), m))
-        else:
-            loads.append(lambda row, a=first, m=masks: v.load_even(v.at(row, a), m))
-    return loads
+@contextmanager
+def _columns(v, builder, sizes, taps, stride):
+    """For each vector of a row of y: its start, its lanes kept, and what loads for
+    each tap of a kernel's row a vector of pixels, by the address of a row of x."""
+    _, width, _, out_width, _, _, _, left, _, dw = sizes
+    shifts = [builder.sub(v.times(dw, j), left) for j in range(taps)]
+    with v.loop(v.vectors(out_width)) as block:
+        start = v.times(block.index, v.lanes)
+        loads = []
+        for shift in shifts:
+            first = builder.add(v.times(start, stride), shift)
+            masks = [
+                v.within(builder.add(first, v.number(k * v.lanes)), width)
+                for k in range(stride)
+            ]
+            if stride == 1:
+                loads.append(lambda row, a=first, m=masks[0]: v.load(v.at(row, a), m))
+            else:
+                loads.append(lambda row, a=first, m=masks: v.load_even(v.at(row, a), m))
+        yield start, v.within(v.number(0), builder.sub(out_width, start)), loads
+
+
+@contextmanager
+def _row(v, builder, x, p, i, sizes, stride):
+    """What follows only if x has the row p s + i dh - top; yields where that begins."""
+    height, width, _, _, _, _, top, _, dh, _ = sizes
+    row = builder.add(v.times(p, stride), builder.sub(builder.mul(i, dh), top))
+    with builder.if_then(builder.icmp_unsigned("<", row, height)):
+        yield v.at(x, builder.mul(row, width))
 
 
 def _generate_slide(typing, y, y_at, x, x_at, w, w_at, bias, sizes, kw, step):
@@ -39,26 +55,17 @@ def _generate_slide(typing, y, y_at, x, x_at, w, w_at, bias, sizes, kw, step):
         y_, y_at, x_, x_at, w_, w_at, bias, sizes_, _, _ = arguments
         y_, x_ = v.at(v.data(y, y_), y_at), v.at(v.data(x, x_), x_at)
         w_ = v.at(v.data(w, w_), w_at)
-        height, width, out_height, out_width, kh, kw, top, left, dh, dw = (
-            cgutils.unpack_tuple(builder, sizes_)
-        )
-        shifts = [builder.sub(v.times(dw, j), left) for j in range(taps)]
-        with v.loop(v.vectors(out_width)) as block:
-            start = v.times(block.index, v.lanes)
-            loads = _windows(v, builder, start, shifts, width, stride)
-            kept = v.within(v.number(0), builder.sub(out_width, start))
+        sizes_ = cgutils.unpack_tuple(builder, sizes_)
+        _, _, out_height, out_width, kh, *_ = sizes_
+        with _columns(v, builder, sizes_, taps, stride) as (start, kept, loads):
             with v.loop(out_height) as p:
                 total = v.register(v.splat(bias))
                 with v.loop(kh) as i:
-                    row = v.times(p.index, stride)
-                    row = builder.add(row, builder.mul(i.index, dh))
-                    row = builder.sub(row, top)
-                    with builder.if_then(builder.icmp_unsigned("<", row, height)):
-                        source = v.at(x_, builder.mul(row, width))
+                    with _row(v, builder, x_, p.index, i.index, sizes_, stride) as row:
                         weights = v.at(w_, v.times(i.index, taps))
                         for j in range(taps):
                             weight = v.splat(builder.load(v.at(weights, j)))
-                            v.add_product(total, weight, loads[j](source))
+                            v.add_product(total, weight, loads[j](row))
                 target = v.at(y_, builder.mul(p.index, out_width), start)
                 v.store(builder.load(total), target, kept)
         return context.get_dummy_value()
@@ -104,25 +111,17 @@ def _generate_slide_dots(typing, out, out_at, g, g_at, x, x_at, sizes, kw, step)
         out_, out_at, g_, g_at, x_, x_at, sizes_, _, _ = arguments
         g_, x_ = v.at(v.data(g, g_), g_at), v.at(v.data(x, x_), x_at)
         out_ = v.at(v.data(out, out_), out_at)
-        height, width, out_height, out_width, kh, _, top, left, dh, dw = (
-            cgutils.unpack_tuple(builder, sizes_)
-        )
-        shifts = [builder.sub(v.times(dw, j), left) for j in range(taps)]
-        with v.loop(v.vectors(out_width)) as block:
-            start = v.times(block.index, v.lanes)
-            loads = _windows(v, builder, start, shifts, width, stride)
-            kept = v.within(v.number(0), builder.sub(out_width, start))
+        sizes_ = cgutils.unpack_tuple(builder, sizes_)
+        _, _, out_height, out_width, kh, *_ = sizes_
+        with _columns(v, builder, sizes_, taps, stride) as (start, kept, loads):
             with v.loop(kh) as i:
-                shift = builder.sub(builder.mul(i.index, dh), top)
                 sums = [v.register() for _ in range(taps)]
                 with v.loop(out_height) as p:
-                    row = builder.add(v.times(p.index, stride), shift)
-                    with builder.if_then(builder.icmp_unsigned("<", row, height)):
+                    with _row(v, builder, x_, p.index, i.index, sizes_, stride) as row:
                         line = v.at(g_, builder.mul(p.index, out_width), start)
-                        source = v.at(x_, builder.mul(row, width))
                         gs = v.load(line, kept)
                         for j in range(taps):
-                            v.add_product(sums[j], gs, loads[j](source))
+                            v.add_product(sums[j], gs, loads[j](row))
                 place = v.at(out_, v.times(i.index, taps * LANES))
                 for j in range(taps):
                     lanes = v.at(place, j * LANES)
