@@ -4,7 +4,8 @@ The floors, lowest first: errors, backend, kernels, tensor, autograd, ops, funct
 operators, nn, optim and data, papers, knocks, cli. A module imports only downward.
 """
 
-from . import functional, interchange, operators, random, threads
+from . import threads  # first, because it must run before NumPy is loaded
+from . import functional, interchange, operators, random
 from .autograd import (
     backward,
     detect_anomaly,

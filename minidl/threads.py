@@ -3,6 +3,7 @@
 Unless a number is set, each library follows its own variables and the CPUs that the
 process may use. `MINIDL_NUM_THREADS` sets it from outside, `set_num_threads` from
 inside; results differ between numbers by rounding only, and not at all for one number.
+To be imported before NumPy is: see `OPENBLAS_THREAD_TIMEOUT` below.
 """
 
 import os
@@ -14,6 +15,11 @@ from .errors import ArgumentError
 VARIABLE = "MINIDL_NUM_THREADS"
 POOL = "NUMBA_NUM_THREADS"  # Numba's own variable: how many threads it starts
 MOST = 1024  # a typing error must not start a million threads
+
+# OpenBLAS reads this once, when NumPy is loaded. Left to itself, each of its threads
+# keeps a CPU busy for 0.1 s after every matrix product, waiting for the next one, and
+# takes that CPU from the loops between two products. 2^20 cycles are half a millisecond.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 _number: int | None = None
 _here = threading.local()  # what Numba was told in this Python thread: it asks for that

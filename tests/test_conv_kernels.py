@@ -72,7 +72,7 @@ def check(algorithm, x, w, bias, g, geometry):
         assert error <= TOLERANCE[x.dtype.type], (algorithm, x.shape, w.shape, geometry)
 
 
-@pytest.mark.parametrize("algorithm", ["tiles", "columns"])
+@pytest.mark.parametrize("algorithm", ["tiles", "columns", "outer"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(case=cases(), seed=st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
@@ -131,14 +131,15 @@ def test_pixels_agree_with_the_reference(dtype, n, groups, channels, size, seed)
     check("pixels", *arrays(*case, geometry, dtype, seed), geometry)
 
 
+@pytest.mark.parametrize("algorithm", ["tiles", "outer"])
 @pytest.mark.parametrize("scratch", [1, 300, 1 << 20])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1)])
-def test_bands_and_batches_of_every_size_agree(monkeypatch, scratch, stride):
+def test_bands_and_batches_of_every_size_agree(monkeypatch, algorithm, scratch, stride):
     """However little is held at once: bands of one row, or several images together."""
     monkeypatch.setattr(flat, "SCRATCH", scratch)
     geometry = (stride, ((1, 2), (0, 1)), (1, 2), 2)
     case = (7, 6, 11, 9), (10, 3, 3, 3)
-    check("tiles", *arrays(*case, geometry, np.float64, 0), geometry)
+    check(algorithm, *arrays(*case, geometry, np.float64, 0), geometry)
 
 
 def test_unfolding_image_by_image_agrees(monkeypatch):
@@ -148,17 +149,20 @@ def test_unfolding_image_by_image_agrees(monkeypatch):
     check("columns", *arrays(*case, geometry, np.float64, 0), geometry)
 
 
+@pytest.mark.parametrize("algorithm", ["tiles", "outer"])
+@pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, 2])
-def test_number_of_threads_changes_rounding_only(count):
-    geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1), 2)
-    x, w, bias, g = arrays((6, 4, 12, 13), (16, 2, 3, 3), geometry, np.float32, 0)
+def test_number_of_threads_changes_rounding_only(algorithm, groups, count):
+    """Also where a group is shared by threads, and where each has groups of its own."""
+    geometry = ((1, 1), ((1, 1), (1, 1)), (1, 1), groups)
+    shapes = (6, 2 * groups, 12, 13), (8 * groups, 2, 3, 3)
+    x, w, bias, g = arrays(*shapes, geometry, np.float32, 0)
+    by_weight = conv.ALGORITHMS[algorithm][2]
     before = threads.get_num_threads()
     try:
         threads.set_num_threads(count)
-        check("tiles", x, w, bias, g, geometry)
-        once, again = (
-            correlate.weight_gradient(x, g, (3, 3), *geometry) for _ in range(2)
-        )
+        check(algorithm, x, w, bias, g, geometry)
+        once, again = (by_weight(x, g, (3, 3), *geometry) for _ in range(2))
         assert np.array_equal(once, again)
     finally:
         threads.set_num_threads(before)

@@ -28,6 +28,30 @@ compiled = pytest.mark.skipif(
 )
 
 
+def test_blas_is_told_not_to_keep_cpus_busy_before_numpy_loads_it():
+    code = """
+import os, sys
+class Seen:
+    def find_spec(self, name, *rest):
+        if name == "numpy":
+            print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+sys.meta_path.insert(0, Seen())
+import minidl
+"""
+    for own, expected in ((None, "20"), ("26", "26")):
+        environment = {k: v for k, v in os.environ.items() if "OPENBLAS" not in k}
+        if own is not None:
+            environment["OPENBLAS_THREAD_TIMEOUT"] = own
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+        )
+        assert done.stdout.split() == [expected], done.stderr
+
+
 @pytest.fixture
 def number():
     """`set_num_threads`, undone after the test."""

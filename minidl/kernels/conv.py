@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import xp_of
-from . import conv_cuda, correlate, depthwise, pointwise
+from . import conv_cuda, correlate, depthwise, outer, pointwise
 from ._dispatch import Kernel
 from ._memory import empty
 from .windows import fold, fold_reference, output_size, unfold, unfold_reference
@@ -33,6 +33,11 @@ class Case(NamedTuple):
     plain: bool  # 1x1, stride 1, no padding: every pixel is a window
     alone: bool  # depthwise, of a usual width and stride: see `depthwise`
 
+    @property
+    def weights(self) -> int:
+        """How many weights a group has."""
+        return self.inputs * self.outputs * self.taps
+
 
 class Choice(NamedTuple):
     """A row of the table: take ``algorithm`` if ``fits``, for this ``reason``."""
@@ -46,16 +51,18 @@ class Choice(NamedTuple):
 CHOICES = (
     Choice(
         "columns",
-        "no groups, and either at most 128 positions an image and 1024 products each, "
-        "or at most 1024 positions in all and 65,536 weights",
+        "no groups, and either at most 256 positions an image and 2^18 weights, or at "
+        "most 1024 positions in all and 65,536 weights",
         "large weights would be read again for each small image, or not be shared "
         "between threads; BLAS takes the columns of many images at once",
-        lambda case: case.groups == 1
-        and (
-            case.positions <= 128
-            and case.inputs * case.taps >= 1024
-            or case.images * case.positions <= 1024
-            and case.inputs * case.outputs * case.taps >= 1 << 16
+        lambda case: (
+            case.groups == 1
+            and (
+                case.positions <= 256
+                and case.weights >= 1 << 18
+                or case.images * case.positions <= 1024
+                and case.weights >= 1 << 16
+            )
         ),
     ),
     Choice(
@@ -71,6 +78,13 @@ CHOICES = (
         "every plane has its own kernel: nothing to reuse, so images are read where "
         "they lie and written once",
         lambda case: case.alone,
+    ),
+    Choice(
+        "outer",
+        "the weight gradient, with at least 32 outputs and 8 inputs in a group",
+        "outputs side by side fill vectors and positions add up in registers: nothing "
+        "is added up across the lanes of a vector, which small images pay for dearly",
+        lambda case: outer.fits(case.step, case.inputs, case.outputs),
     ),
     Choice(
         "tiles",
@@ -185,6 +199,7 @@ ALGORITHMS = {
         depthwise.weight_gradient,
     ),
     "columns": (_forward_columns, _input_columns, _weight_columns),
+    "outer": (correlate.forward, correlate.input_gradient, outer.weight_gradient),
     "tiles": (
         correlate.forward,
         correlate.input_gradient,

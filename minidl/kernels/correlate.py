@@ -28,6 +28,7 @@ from .flat import (
     pixels,
     share_of,
     starts_of_taps,
+    sums_for,
     taps_of,
 )
 from .tiles import AHEAD, dots, move, tile
@@ -177,7 +178,7 @@ def input_gradient(g, w, size, stride, padding, dilation, groups):
 
 @jit(nogil=True)
 def _weigh(part, parts, x, g, dw, blocks, off, starts, shares, layout, g_layout):
-    """Add to ``dw[part]`` (O, taps) what this part of all shares gives."""
+    """Add to this part's ``dw`` (O, taps) what its part of all shares gives."""
     if parts == 0:
         return
     image = layout.inputs * layout.phases * layout.phase
@@ -186,7 +187,7 @@ def _weigh(part, parts, x, g, dw, blocks, off, starts, shares, layout, g_layout)
     xs = np.zeros(layout.batch * image, x.dtype)
     gs = np.zeros(layout.batch * g_image, x.dtype)
     corner = np.zeros((1, 2), np.int64)
-    step, sums = dw.shape[2], dw[part].reshape(-1)
+    step, sums = dw.shape[2], dw[part % len(dw)].reshape(-1)
     for share in range(*mine(part, parts, shares)):
         band, group, start, images, rows = share_of(share, layout)
         for b in range(images):
@@ -223,7 +224,7 @@ def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
     count, shares = off.size, count_shares(layout)
     off = np.concatenate([off, np.zeros(8, np.int64)])  # the last block is filled up
     parts = min(shares, get_num_threads())
-    dw = np.zeros((parts, g.shape[1], off.size), x.dtype)
+    dw = sums_for(parts, layout, off.size, x.dtype)
     arrays = flat(x), flat(g), dw, blocks_of(outputs, 4), off, starts
     in_parts(_weigh, parts, *arrays, shares, layout, g_layout)
     return dw.sum(0)[:, :count].reshape(dw.shape[1], -1, *kernel)

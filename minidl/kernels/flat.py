@@ -12,6 +12,7 @@ import numpy as np
 
 from ..threads import get_num_threads
 from ._dispatch import jit
+from ._memory import zeros
 from .tiles import move, thin
 
 SCRATCH = 1 << 17  # elements of flat planes held at once: they fit the second cache
@@ -108,9 +109,15 @@ def pixels(phase, kernel, size, stride, padding, dilation):
 
 
 def count_shares(layout):
-    """How many pieces the work is cut into: bands, groups and batches."""
+    """How many pieces the work is cut into: groups, batches and bands."""
     bands = -(-layout.out_height // layout.rows)
     return -(-layout.images // layout.batch) * layout.groups * bands
+
+
+def sums_for(parts, layout, columns, dtype):
+    """Zeros (parts, O, columns), to add to; one for all if none shares a group."""
+    copies = 1 if layout.groups % max(parts, 1) == 0 else parts
+    return zeros((copies, layout.groups * layout.outputs, columns), dtype)
 
 
 @jit()
@@ -158,10 +165,14 @@ def gather(flat, x, image, group, layout, starts, band, rows):
 
 @jit()
 def share_of(share, layout):
-    """Which band, group and images a piece of work is, and how many rows and images."""
+    """Which band, group and images a piece of work is, and how many rows and images.
+
+    The pieces of a group follow each other: they read the same weights.
+    """
     bands = (layout.out_height + layout.rows - 1) // layout.rows
-    band, group = share % bands, share // bands % layout.groups
-    start = share // bands // layout.groups * layout.batch
+    batches = (layout.images + layout.batch - 1) // layout.batch
+    band, batch = share % bands, share // bands % batches
+    group, start = share // bands // batches, batch * layout.batch
     images = min(layout.batch, layout.images - start)
     rows = min(layout.rows, layout.out_height - band * layout.rows)
     return band, group, start, images, rows

@@ -36,8 +36,12 @@ def _generate_tile(
         else:
             deep, wide = min(m, 4), {1: 6, 2: 4, 4: 3}[min(m, 4)]
 
-        def block(t, first, columns, mask=None):
-            """Rows from ``first`` on, ``columns`` vectors from position t on."""
+        def block(t, first, columns, kept):
+            """Rows from ``first`` on, ``columns`` vectors from position t on.
+
+            ``kept``: the lanes of the last vector that there are; None for all.
+            """
+            masks = [None] * (columns - 1) + [kept]
             sums = []
             for r in range(deep):
                 start = v.splat(builder.load(v.at(starts, first + r)))
@@ -48,7 +52,7 @@ def _generate_tile(
                 soon = v.at(here, builder.load(v.at(off_, loop.index, AHEAD)))
                 for j in range(columns):
                     v.fetch(v.at(soon, j * v.lanes))
-                xs = [v.load(v.at(row, j * v.lanes), mask) for j in range(columns)]
+                xs = [v.load(v.at(row, j * v.lanes), masks[j]) for j in range(columns)]
                 column = builder.load(v.at(w_off_, loop.index))
                 for r in range(deep):
                     weight = v.splat(builder.load(v.at(lines[first + r], column)))
@@ -58,17 +62,22 @@ def _generate_tile(
                 out = v.at(y_, v.times(y_step, first + r), t)
                 for j in range(columns):
                     total = builder.load(sums[r][j])
-                    v.store(total, v.at(out, j * v.lanes), mask)
+                    v.store(total, v.at(out, j * v.lanes), masks[j])
 
         for first in range(0, m, deep):
-            width = wide * v.lanes
-            many = builder.sdiv(length, v.number(width))
-            with v.loop(many) as loop:
-                block(v.times(loop.index, width), first, wide)
-            done = v.times(many, width)
-            with v.loop(v.vectors(builder.sub(length, done))) as loop:
-                t = builder.add(done, v.times(loop.index, v.lanes))
-                block(t, first, 1, v.within(v.number(0), builder.sub(length, t)))
+            done = v.number(0)
+            for columns in (wide, *(n for n in (4, 2, 1) if n < wide)):
+                left = builder.sub(length, done)
+                if columns < wide:  # the last vector of a block may be part of one
+                    left = v.times(v.vectors(left), v.lanes)
+                width = columns * v.lanes
+                many = builder.sdiv(left, v.number(width))
+                with v.loop(many) as loop:
+                    t = builder.add(done, v.times(loop.index, width))
+                    start = v.number(width - v.lanes)
+                    kept = v.within(start, builder.sub(length, t))
+                    block(t, first, columns, kept if columns < wide else None)
+                done = builder.add(done, v.times(many, width))
         return context.get_dummy_value()
 
     kinds = y, i, i, w, i, i, w_off, b, i, x, i, off, i, rows

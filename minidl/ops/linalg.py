@@ -84,7 +84,7 @@ def contract(*xs, subscripts):
 
 
 def _flat(x):
-    return x.reshape(-1, x.shape[-1])
+    return x if len(x.shape) == 2 else x.reshape(-1, x.shape[-1])
 
 
 def _linear_weight(g, _y, x, _weight, _bias):
