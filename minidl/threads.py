@@ -18,7 +18,7 @@ MOST = 1024  # a typing error must not start a million threads
 
 # OpenBLAS reads this once, when NumPy is loaded. Left to itself, each of its threads
 # keeps a CPU busy for 0.1 s after every matrix product, waiting for the next one, and
-# takes that CPU from the loops between two products. 2^20 cycles are half a millisecond.
+# takes that CPU from the loops between two products. 2^20 cycles are about 0.5 ms.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 _number: int | None = None

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from minidl.kernels import _vectors, slides, tiles
+from minidl.kernels import _vectors, moves, slides, tiles
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT", "0") == "1",
@@ -52,9 +52,7 @@ def test_tile(compiled, rows, dtype):
         step = length + 5
         ours, expected = (np.full(3 + rows * step, GUARD, dtype) for _ in "ab")
         run(ours, step, w, w_off, b, x, off, length)
-        tiles.tile(
-            expected, 3, step, w, 2, 7, w_off, b, 1, x, 1, off, length, rows
-        )
+        tiles.tile(expected, 3, step, w, 2, 7, w_off, b, 1, x, 1, off, length, rows)
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
         assert np.array_equal(ours == GUARD, expected == GUARD)
 
@@ -83,7 +81,7 @@ def test_dots(compiled, rows, columns, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_move_writes_its_rows_and_nothing_else(compiled, dtype):
     run = compiled(
-        tiles.move,
+        moves.move,
         "def run(y, x, rows, count):\n    move(y, 2, 45, x, 1, 41, rows, count)",
     )
     x = draw(300, dtype=dtype)
@@ -155,7 +153,7 @@ def test_moved(compiled, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_thin_reads_every_other_element_and_none_beyond(compiled, dtype):
     run = compiled(
-        tiles.thin,
+        moves.thin,
         "def run(y, x, rows, count):\n    thin(y, 2, 45, x, 1, 83, rows, count)",
     )
     for rows in (1, 3):
@@ -164,5 +162,21 @@ def test_thin_reads_every_other_element_and_none_beyond(compiled, dtype):
             x = draw(400, dtype=dtype)
             ours, expected = (np.full(150, GUARD, dtype) for _ in "ab")
             run(ours, x[:end], rows, count)
-            tiles.thin(expected, 2, 45, x, 1, 83, rows, count)
+            moves.thin(expected, 2, 45, x, 1, 83, rows, count)
+            assert np.array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_spread_writes_every_other_element_and_no_other(compiled, dtype):
+    run = compiled(
+        moves.spread,
+        "def run(y, x, rows, count):\n    spread(y, 2, 85, x, 1, 43, rows, count)",
+    )
+    for rows in (1, 3):
+        for count in range(1, 41):
+            end = 1 + 43 * (rows - 1) + count
+            x = draw(200, dtype=dtype)
+            ours, expected = (np.full(300, GUARD, dtype) for _ in "ab")
+            run(ours, x[:end], rows, count)
+            moves.spread(expected, 2, 85, x, 1, 43, rows, count)
             assert np.array_equal(ours, expected)

@@ -13,6 +13,17 @@ from .. import threads
 from ._dispatch import Jit, jit
 
 
+LITTLE = 1 << 20  # multiplications that take less time than to wake a thread
+
+
+def workers(shares: int, work: int) -> int:
+    """How many parts ``shares`` pieces of work are best computed in, all at a time.
+
+    ``work``: multiplications in all pieces together.
+    """
+    return min(shares, 1 if work < LITTLE else threads.get_num_threads())
+
+
 @cache
 def _pool():
     return ThreadPoolExecutor(threads.MOST, thread_name_prefix="minidl")
@@ -45,7 +56,8 @@ def in_parts(loop: Jit, parts: int, *args) -> None:
         for part in (0, *alone):
             loop.compiled(part, parts, *args)
     finally:
-        _wait(others)
+        if others:
+            _wait(others)
     for other in others:
         other.result()
 

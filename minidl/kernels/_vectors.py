@@ -121,6 +121,19 @@ class Vectors:
         even = self.ir.VectorType(i32, self.lanes)(list(range(0, 2 * self.lanes, 2)))
         return self.builder.shuffle_vector(low, high, even)
 
+    def store_even(self, value, pointer, masks):
+        """A vector to every other of two vectors' elements, where masks allow."""
+        i1, i32 = self.ir.IntType(1), self.ir.IntType(32)
+        bools = self.ir.VectorType(i1, self.lanes)
+        even = bools([lane % 2 == 0 for lane in range(self.lanes)])
+        for k, mask in enumerate(masks):
+            first = k * self.lanes // 2
+            twice = [first + lane // 2 for lane in range(self.lanes)]
+            twice = self.ir.VectorType(i32, self.lanes)(twice)
+            apart = self.builder.shuffle_vector(value, value, twice)
+            mask = self.builder.and_(mask, even)
+            self.store(apart, self.at(pointer, k * self.lanes), mask)
+
     def splat(self, scalar):
         """A scalar in every lane."""
         i32, kind = self.ir.IntType(32), self.ir.VectorType(scalar.type, self.lanes)

@@ -33,11 +33,6 @@ class Case(NamedTuple):
     plain: bool  # 1x1, stride 1, no padding: every pixel is a window
     alone: bool  # depthwise, of a usual width and stride: see `depthwise`
 
-    @property
-    def weights(self) -> int:
-        """How many weights a group has."""
-        return self.inputs * self.outputs * self.taps
-
 
 class Choice(NamedTuple):
     """A row of the table: take ``algorithm`` if ``fits``, for this ``reason``."""
@@ -48,22 +43,24 @@ class Choice(NamedTuple):
     fits: Callable[[Case], bool]
 
 
+def _heavy(case: Case) -> bool:
+    """Whether there are too many weights for too few positions."""
+    weights = case.inputs * case.outputs * case.taps
+    positions = case.images * case.positions
+    if case.step == "weight":
+        return weights >= 1 << 18 and positions <= 1024
+    few = weights >= 1 << 19 and positions <= 256
+    return case.step == "input" and (few or weights >= 1 << 21)
+
+
 CHOICES = (
     Choice(
         "columns",
-        "no groups, and either at most 256 positions an image and 2^18 weights, or at "
-        "most 1024 positions in all and 65,536 weights",
-        "large weights would be read again for each small image, or not be shared "
-        "between threads; BLAS takes the columns of many images at once",
-        lambda case: (
-            case.groups == 1
-            and (
-                case.positions <= 256
-                and case.weights >= 1 << 18
-                or case.images * case.positions <= 1024
-                and case.weights >= 1 << 16
-            )
-        ),
+        "no groups; the weight gradient of 2^18 weights at up to 1024 positions; the "
+        "input gradient by 2^21 weights, or by 2^19 at up to 256 positions",
+        "weights fill more than the caches, and would be read or summed again and "
+        "again for few positions; BLAS takes the columns of many images in blocks",
+        lambda case: case.groups == 1 and _heavy(case),
     ),
     Choice(
         "pixels",

@@ -16,10 +16,9 @@ from functools import cache
 
 import numpy as np
 
-from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import empty, zeros
-from ._pool import in_parts, mine
+from ._pool import in_parts, mine, workers
 from .flat import (
     count_shares,
     gather,
@@ -31,7 +30,8 @@ from .flat import (
     sums_for,
     taps_of,
 )
-from .tiles import AHEAD, dots, move, tile
+from .moves import move, spread
+from .tiles import AHEAD, dots, tile
 from .windows import output_size
 
 SIZES = (8, 4, 2, 1)  # output channels that `tile` takes at once; `dots` at most 4
@@ -95,14 +95,16 @@ def _correlate(
                 row = channel * y_height + top + band * layout.rows * down
                 for r in range(m):
                     y_at = (row + r * y_height) * y_width + left
+                    line, here = down * y_width, r * step
                     if right == 1:
-                        line = down * y_width
-                        move(y, y_at, line, ys, r * step, pitch, rows, width)
-                        continue
-                    for p in range(rows):
-                        for q in range(width):
-                            target = y_at + p * down * y_width + q * right
-                            y[target] = ys[r * step + p * pitch + q]
+                        move(y, y_at, line, ys, here, pitch, rows, width)
+                    elif right == 2:
+                        spread(y, y_at, line, ys, here, pitch, rows, width)
+                    else:
+                        for p in range(rows):
+                            for q in range(width):
+                                target = y_at + p * line + q * right
+                                y[target] = ys[here + p * pitch + q]
 
 
 @cache
@@ -118,7 +120,7 @@ def blocks_of(outputs, most=8):
 
 def flat(x):
     """The elements in a row; a read-only array is copied, not compiled for."""
-    return np.require(x, None, "CAWE").reshape(-1)
+    return (x if x.flags.carray else np.require(x, None, "CAWE")).reshape(-1)
 
 
 def starting(bias, outputs, dtype):
@@ -139,8 +141,8 @@ def _run(x, w, w_step, w_off, bias, y, groups, stride, taps, starts, place, out)
     weights = w, w_step, w_off, starting(bias, y.shape[1], x.dtype)
     arrays = flat(x), *weights, y.reshape(-1), blocks, off, starts
     place = (*y.shape[2:], *place)
-    parts = min(shares, get_num_threads())
-    in_parts(_correlate, parts, *arrays, place, shares, layout)
+    work = len(x) * y.shape[1] * out[0] * out[1] * len(w_off)
+    in_parts(_correlate, workers(shares, work), *arrays, place, shares, layout)
 
 
 def forward(x, w, stride, padding, dilation, groups, bias=None):
@@ -223,7 +225,7 @@ def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
     off = starts_of_taps(taps, layout)
     count, shares = off.size, count_shares(layout)
     off = np.concatenate([off, np.zeros(8, np.int64)])  # the last block is filled up
-    parts = min(shares, get_num_threads())
+    parts = workers(shares, g.size * count)
     dw = sums_for(parts, layout, off.size, x.dtype)
     arrays = flat(x), flat(g), dw, blocks_of(outputs, 4), off, starts
     in_parts(_weigh, parts, *arrays, shares, layout, g_layout)

@@ -6,10 +6,9 @@ read where they lie and each output is written once: the time is that of the mem
 
 import numpy as np
 
-from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import empty, zeros
-from ._pool import in_parts, mine
+from ._pool import in_parts, mine, workers
 from .correlate import flat
 from .slides import LANES, slide, slide_dots
 from .windows import output_size
@@ -50,7 +49,8 @@ def forward(x, w, stride, padding, dilation, groups, bias=None):
     corner = padding[0][0], padding[1][0]
     sizes = (*x.shape[2:], *out, *w.shape[2:], *corner, *dilation)
     arrays = flat(x), flat(w), flat(bias), y.reshape(-1)
-    in_parts(_planes, get_num_threads(), *arrays, len(w) // groups, stride[0], sizes)
+    parts = workers(len(x) * len(w), y.size * w[0].size)
+    in_parts(_planes, parts, *arrays, len(w) // groups, stride[0], sizes)
     return y
 
 
@@ -106,5 +106,6 @@ def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
     sizes = (*x.shape[2:], *g.shape[2:], *kernel, *corner, *dilation)
     dw = np.empty((outputs, kernel[0] * kernel[1]), x.dtype)
     arrays = flat(x), flat(g), dw
-    in_parts(_weigh, get_num_threads(), *arrays, outputs // groups, stride[0], sizes)
+    parts = workers(outputs, g.size * dw.shape[1])
+    in_parts(_weigh, parts, *arrays, outputs // groups, stride[0], sizes)
     return dw.reshape(outputs, 1, *kernel)

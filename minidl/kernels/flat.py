@@ -13,7 +13,7 @@ import numpy as np
 from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import zeros
-from .tiles import move, thin
+from .moves import move, thin
 
 SCRATCH = 1 << 17  # elements of flat planes held at once: they fit the second cache
 NEAR = 1 << 13  # elements that fit the first cache, which is enough for few weights

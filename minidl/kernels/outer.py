@@ -9,9 +9,8 @@ the lanes of a vector, which in `dots` costs as much as a small image itself.
 
 import numpy as np
 
-from ..threads import get_num_threads
 from ._dispatch import jit
-from ._pool import in_parts, mine
+from ._pool import in_parts, mine, workers
 from .correlate import blocks_of, flat, tiles
 from .flat import (
     count_shares,
@@ -99,7 +98,7 @@ def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
     places = (lines[:, :, None] + np.arange(out[1])).reshape(-1)
     off = np.append(np.arange(places.size) * outputs, np.zeros(AHEAD, np.int64))
     shares = count_shares(layout)
-    parts = min(shares, get_num_threads())
+    parts = workers(shares, g.size * layout.inputs * len(taps))
     dw = sums_for(parts, layout, layout.inputs * len(taps), x.dtype)
     taps = starts_of_taps(taps, layout)[: len(taps)]
     arrays = flat(x), flat(g), dw, blocks_of(layout.inputs), taps, places, off, starts

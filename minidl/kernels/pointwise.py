@@ -9,7 +9,7 @@ import numpy as np
 from ..threads import get_num_threads
 from ._dispatch import jit
 from ._memory import empty
-from ._pool import in_parts, mine
+from ._pool import in_parts, mine, workers
 from .correlate import FEW, WIDE, blocks_of, flat, products, starting, tiles
 from .flat import SCRATCH
 from .tiles import AHEAD
@@ -48,7 +48,8 @@ def _run(x, w, w_step, w_off, bias, outputs, groups):
     pixels = max(48, min(NEAR // inputs, -(-area // runs)) // 48 * 48)
     weights = flat(w), w_step, w_off, starting(bias, outputs, x.dtype)
     arrays = flat(x), *weights, y.reshape(-1), blocks_of(outputs // groups), off
-    in_parts(_multiply, threads, *arrays, len(x), groups, area, pixels)
+    parts = workers(threads, y.size * inputs)
+    in_parts(_multiply, parts, *arrays, len(x), groups, area, pixels)
     return y
 
 
@@ -92,7 +93,7 @@ def weight_gradient(x, g, kernel, stride, padding, dilation, groups):
     inputs, outputs = x.shape[1] // groups, g.shape[1]
     area = x.shape[2] * x.shape[3]
     off = np.concatenate([np.arange(inputs) * area, np.zeros(8, np.int64)])
-    parts = min(len(x), get_num_threads())
+    parts = workers(len(x), g.size * inputs)
     dw = np.zeros((parts, outputs, off.size), x.dtype)
     batch = max(1, SCRATCH // max(1, (inputs + outputs // groups) * area))
     arrays = flat(x), flat(g), dw, blocks_of(outputs // groups, 4), off
