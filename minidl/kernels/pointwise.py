@@ -69,6 +69,8 @@ def input_gradient(g, w, size, stride, padding, dilation, groups):
 @jit(nogil=True)
 def _weigh(part, parts, x, g, dw, blocks, off, images, batch, groups, area):
     """Sums over this part's images, some at a time: ``dw[part]`` (O, C / groups)."""
+    if parts == 0:
+        return
     inputs, outputs = off.size - 8, dw.shape[1] // groups
     step, sums = off.size, dw[part].reshape(-1)
     g_image, x_image = groups * outputs * area, groups * inputs * area
