@@ -33,7 +33,7 @@ def stop_gradient(x: Tensor) -> Tensor:
     return x.detach()
 
 
-_ROOMS = ("bench", "data", "models", "nn", "optim", "predict", "testing", "train")
+_ROOMS = "bench data knocks models nn optim predict testing train".split()
 
 
 def __getattr__(name):

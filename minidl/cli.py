@@ -8,6 +8,7 @@ from . import __version__
 from .backend import check_device
 from .bench import options
 from .errors import ArgumentError, MinidlError, ShapeError
+from .knocks import commands as commands_of_knocks
 
 UNSET = argparse.SUPPRESS  # options left out do not appear: a resumed run keeps its own
 
@@ -80,6 +81,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="continue the run in DIR (default: --out, or runs/MODEL)",
     )
+    train.add_argument(
+        "--mine",
+        action="store_true",
+        help="on your own convolution, pooling, batch norm, loss and optimiser, as far "
+        "as their knocks are solved",
+    )
 
     evaluate = command(
         "eval", _eval, "Evaluate a checkpoint on its data set's test images."
@@ -104,6 +111,8 @@ def parser() -> argparse.ArgumentParser:
     sets.add_argument("--to", metavar="DIR", help="where to put the files")
 
     command("warmup", _warmup, "Compile all kernels ahead, for this machine.")
+
+    commands_of_knocks.add(command)
 
     bench = command(
         "bench", _bench, "Measure minidl, against torch when it is installed."
@@ -134,6 +143,17 @@ def _free_folder(model: str) -> Path:
 def _train(args, console):
     if args.model is None and args.resume is None:
         return _list_models(console)
+    if not args.mine:
+        return _train_model(args, console)
+    from .knocks import catalogue, mine
+
+    with mine.installed(catalogue.root_of()) as lines:
+        for line in lines:
+            console.print(line)
+        return _train_model(args, console)
+
+
+def _train_model(args, console):
     from . import storage
     from .console import Progress, confusion_table, save_curves
     from .train import Config, Trainer
@@ -336,14 +356,15 @@ def main(argv=None) -> int:
     """Run one command; 0 when it worked, 2 for an error (said in one sentence)."""
     top = parser()
     args = top.parse_args(argv)
-    if args.command is None:
-        top.print_help()
-        return 0
     from .console import make_console
 
     if hasattr(sys.stdout, "reconfigure"):  # "?" where an encoding lacks a sign
         sys.stdout.reconfigure(errors="replace")
     try:
+        if args.command is None:
+            if not commands_of_knocks.start(make_console()):
+                top.print_help()
+            return 0
         return args.run(args, make_console()) or 0
     except MinidlError as error:
         if args.debug:

@@ -6,6 +6,13 @@ from checkpoints import names, numbered
 from minidl import backend
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """No test may hang. Not in setup.cfg, where learners may lack pytest-timeout."""
+    if config.pluginmanager.hasplugin("timeout") and config.option.timeout is None:
+        config.option.timeout = 600
+
+
 def pytest_collection_modifyitems(items):
     """GPU tests run where there is a GPU and read as skipped everywhere else."""
     if backend.is_available():

@@ -38,7 +38,10 @@ FLOORS = """
 FLOOR = {name: i for i, row in enumerate(FLOORS.strip().split("\n"))
          for name in row.split()}
 # What a command imports only when it is called, so that `minidl --help` is quick.
-LAZY = {"cli": "bench console data models nn predict storage train warmup"}
+LAZY = {
+    "cli": "bench console data knocks models nn predict storage train warmup",
+    "knocks": "knocks",
+}
 CORE = "errors backend tensor modes primitive autograd".split()
 HEAVY = "numba cupy rich matplotlib torch safetensors urllib.request".split()
 

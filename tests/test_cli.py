@@ -53,8 +53,8 @@ def trained(small, tmp_path_factory):
     return folder
 
 
-def test_without_a_command_the_help_is_shown(run):
-    status, out, _ = run()
+def test_help_names_the_commands(run):
+    status, out, _ = run("--help")
     assert status == 0 and "train" in out and "predict" in out
 
 

@@ -1,0 +1,117 @@
+"""The checks that graders are made of, and what their messages say."""
+
+import numpy as np
+import pytest
+
+from minidl.knocks import checks, compare
+from minidl.knocks.grader import Grader, Mistake, Sampler, same_evidence
+from minidl.tensor import Tensor
+
+
+def wrong(received, expected, **options):
+    with pytest.raises(Mistake) as caught:
+        compare.same(np.asarray(received), np.asarray(expected), "y", **options)
+    return caught.value.message
+
+
+def test_patterns_are_named():
+    y = np.arange(1.0, 7.0).reshape(2, 3)
+    square = np.arange(1.0, 10).reshape(3, 3)
+    assert "-1.000x everywhere: the sign is flipped" in wrong(-y, y)
+    assert "2.000x everywhere" in wrong(2 * y, y)
+    assert "divided by 3" in wrong(y / 3, y, sizes=[3])
+    assert "off by +0.5 everywhere" in wrong(y + 0.5, y)
+    assert "transposed" in wrong(square.T, square)
+    assert "shape must be (2, 3); got (3, 2): transposed" in wrong(y.T, y)
+    assert "another order" in wrong(y[:, ::-1], y)
+    assert "zeros came back" in wrong(0 * y, y)
+    assert "over an axis missing" in wrong(y, y.sum(0))
+    assert "first [1, 2]" in wrong(np.where(y == 6, 7.5, y), y)
+    assert "dtype must be float64; got float32" in wrong(y.astype("f"), y)
+
+
+def test_equal_and_nearly_equal_pass():
+    y = np.array([1.0, np.nan, np.inf, 0.0])
+    compare.same(y * (1 + 1e-9), y, "y")
+    compare.same(Tensor(y), y, "y")
+    compare.same((1.0, y), (1.0, y), "y")
+    compare.same(np.zeros((0, 3)), np.zeros((0, 3)), "y")
+    assert "results must come back" in str(
+        pytest.raises(Mistake, compare.same, y, (1.0, y), "y").value
+    )
+
+
+def test_evidence_tells_mistakes_apart():
+    y = np.array([1.0, 2.0])
+    assert same_evidence(y, y + 1e-9) and not same_evidence(y, y + 1e-3)
+    assert not same_evidence(y, "text") and same_evidence("text", "text")
+    assert same_evidence((y, 1), (y, 1)) and not same_evidence((y,), (y, 1))
+
+
+def test_gradient_names_the_argument_and_the_fault():
+    r, x, a = Sampler(0), np.array([1.0, 2.0, 3.0]), np.asarray(2.0)
+
+    def forward(x, a):
+        return x * a
+
+    def message(backward):
+        with pytest.raises(Mistake) as caught:
+            checks.gradient(backward, forward, x, a, r=r)
+        return caught.value.message
+
+    checks.gradient(lambda g, x, a: (g * a, (g * x).sum()), forward, x, a, r=r)
+    assert "ignored" in message(lambda g, x, a: (a + 0 * g, x.sum()))
+    assert "gradient by a" in message(lambda g, x, a: (g * a, -(g * x).sum()))
+    assert "add them up" in message(lambda g, x, a: (g * a, g * x))
+    assert "2 gradients must come back; got 1" in message(lambda g, x, a: g * a)
+
+
+def test_other_checks():
+    checks.adjoint(lambda x: 2 * x, lambda y: 2 * y, np.ones(3), np.ones(3), "f")
+    with pytest.raises(Mistake, match="not the transpose"):
+        checks.adjoint(lambda x: 2 * x, lambda y: y, np.ones(3), np.ones(3), "f")
+    checks.count(6, 6, "parameters")
+    with pytest.raises(Mistake, match="parameters must be 1,000; got 6"):
+        checks.count(6, 1000, "parameters")
+    rng = np.random.default_rng(0)
+    checks.statistic(rng.standard_normal(10_000), 0.0, "the mean")
+    with pytest.raises(Mistake, match="on average"):
+        checks.statistic(rng.standard_normal(10_000) + 0.2, 0.0, "the mean")
+    checks.learns(lambda s: 1.1, lambda s: 1.0, "it")
+    with pytest.raises(Mistake, match="the reference reaches 1"):
+        checks.learns(lambda s: 2.0, lambda s: 1.0, "it")
+    with pytest.raises(Mistake, match="must raise ValueError"):
+        checks.raises(ValueError, lambda x: x, 1, what="no")
+    checks.raises(ValueError, int, "x", what="a number")
+
+
+@pytest.mark.parametrize(
+    "source,names,loops,bad",
+    [
+        ("y = np.convolve(a, b)", ["np.convolve"], False, True),
+        ("y = scipy.signal.convolve(a, b)", ["convolve"], False, True),
+        ("y = convolved(a, b)", ["convolve"], False, False),
+        ("for i in x: pass", [], True, True),
+        ("y = [i for i in x]", [], True, True),
+        ("y = x + 1  # for", [], True, False),
+    ],
+)
+def test_banned_calls(source, names, loops, bad):
+    class Answer:
+        pass
+
+    answer = Answer()
+    answer.source = source
+    if bad:
+        with pytest.raises(Mistake, match="line 1"):
+            checks.banned(answer, *names, loops=loops)
+    else:
+        checks.banned(answer, *names, loops=loops)
+
+
+def test_wrong_edits_must_fit():
+    knock = Grader(hints=[])
+    knock.wrong("a", "b", ("xx", "y"))
+    assert knock.wrongs[0].apply("1 xx 2") == "1 y 2"
+    with pytest.raises(ValueError, match="it occurs 2 times"):
+        knock.wrongs[0].apply("xx xx")
