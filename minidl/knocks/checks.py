@@ -8,7 +8,7 @@ central differences in float64, under a random gradient from above.
 import ast
 import inspect
 import time
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -48,19 +48,31 @@ def _copy(x):
 
 
 def _strided(x):
-    """A copy with the same strides, as far as NumPy keeps them."""
-    return x.copy(order="K")
+    """A copy that lies in memory as x does, backwards and with gaps."""
+    if x.size == 0:
+        return x.copy()
+    steps = [(n - 1) * step for n, step in zip(x.shape, x.strides)]
+    low, high = sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
+    memory = np.zeros(high - low + x.itemsize, np.uint8)
+    view = np.ndarray(x.shape, x.dtype, memory, -low, x.strides)
+    view[...] = x
+    return view
 
 
 def _array(x):
     return x.data if isinstance(x, Tensor) else x
 
 
-def _names(f, args) -> list[str]:
+@lru_cache(1000)
+def _parameters(f) -> tuple[str, ...]:
     try:
-        names = list(inspect.signature(f).parameters)
+        return tuple(inspect.signature(f).parameters)
     except (TypeError, ValueError):
-        names = []
+        return ()
+
+
+def _names(f, args) -> list[str]:
+    names = list(_parameters(f))
     return names[: len(args)] + [f"argument {i}" for i in range(len(names), len(args))]
 
 
@@ -78,8 +90,9 @@ def call(f, *args, **options):
     """What the answer gives for copies of ``args``; it may not change them."""
     copies = [_copy(a) for a in args]
     result = f(*copies, **options)
-    for name, a, copy in zip(_names(f, args), args, copies):
+    for i, (a, copy) in enumerate(zip(args, copies)):
         if not _unchanged(a, copy):
+            name = _names(f, args)[i]
             raise Mistake(
                 f"{_title(f, args, options)} changes its input {name}: work on a copy, "
                 "or make a new array\n  with\n" + _given(f, args),
@@ -100,20 +113,42 @@ def _unchanged(a, copy) -> bool:
 
 
 def value(f, oracle, *args, tolerance=None, again=True, **options):
-    """``f(*args)`` must be ``oracle(*args)``, at the first call and at the second.
+    """``f(*args)`` must be ``oracle(*args)``; so also when it is called again.
 
-    The oracle is told nothing of the answer; ``again=False`` for answers that draw
-    random numbers or keep a state.
+    Then other numbers of the same shapes are tried, the first result must not have
+    changed by that, and the first numbers come once more. ``again=False`` is for
+    answers that draw random numbers or keep a state.
     """
-    what, given = _title(f, args, options), partial(_given, f, args)
+    what, given = partial(_title, f, args, options), partial(_given, f, args)
     expected = oracle(*[_copy(a) for a in args], **options)
     received = call(f, *args, **options)
     sizes = [n for a in args if isinstance(_array(a), np.ndarray) for n in a.shape]
-    same(received, expected, what, given, tolerance, sizes)
+    compare = partial(same, tolerance=tolerance, sizes=sizes)
+    compare(received, expected, what, given)
     if again:
-        second = call(f, *args, **options)
-        same(second, expected, f"{what}, called again", given, tolerance, sizes)
+        others = [_rolled(a) for a in args]
+        wanted = oracle(*[_copy(a) for a in others], **options)
+        second = call(f, *others, **options)
+        compare(second, wanted, _said(what, "called again"), partial(_given, f, others))
+        where = "its first result after the second call: results share memory"
+        compare(received, expected, _said(what, where), given)
+        third = call(f, *args, **options)
+        compare(third, expected, _said(what, "called once more"), given)
     return received
+
+
+def _said(what, words):
+    return lambda: f"{what()}, {words}"
+
+
+def _rolled(a):
+    """The same numbers in other places, in an array that lies as ``a`` does."""
+    if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or a.size < 2:
+        return a
+    other = _strided(a)
+    if min(map(abs, a.strides)) > 0:  # not broadcast
+        other[...] = np.roll(np.asarray(a).ravel(), 1).reshape(a.shape)
+    return other
 
 
 def equal(received, expected, what: str, *, given="", tolerance=None, sizes=()):
@@ -186,10 +221,13 @@ def gradient(backward, forward, *args, r, wrt=None, tolerance=(1e-5, 1e-7), **op
             hint = _about_gradient(part, function, args, g, i, expected)
             evidence = (i, mistake.evidence)
             raise Mistake(mistake.message + hint, evidence) from None
-    again = call(backward, g, *args, **options)
+    first = [np.array(plain(part, what)) for part in parts]
+    again = call(backward, 2 * g, *args, **options)  # a gradient is linear in g
     again = again if isinstance(again, tuple | list) else (again,)
-    for a, b in zip(parts, again):
-        same(b, plain(a, what), f"{what}, called again", given, tolerance)
+    for part, a, b in zip(parts, first, again):
+        same(b, 2 * a, f"{what}, called again with 2 g", given, tolerance)
+        where = f"{what}, its first result after the second call"
+        same(part, a, f"{where}: results share memory", given, tolerance)
 
 
 def _about_gradient(part, function, args, g, i, expected) -> str:

@@ -232,7 +232,8 @@ def _check(args, console, root: Path):
     seeds = args.seeds or prove.SEEDS
     wrong_seeds = min(args.seeds or prove.WRONG_SEEDS, prove.WRONG_SEEDS)
     wrongs = killed = bad = 0
-    for entry, proof in zip(entries, prove.prove_all(entries, seeds, wrong_seeds)):
+    proofs = prove.prove_all(entries, seeds, wrong_seeds, args.workers)
+    for entry, proof in zip(entries, proofs):
         wrongs, killed = wrongs + proof.wrongs, killed + proof.killed
         bad += bool(proof.faults)
         verdict = "FAULTY" if proof.faults else "ok"
@@ -290,6 +291,7 @@ def add(command) -> None:
     sub.add_argument("--track", help="folder of a new knock, for example e_fastfood")
     sub.add_argument("--title", default="title", help="rest of a new knock's file name")
     sub.add_argument("--seeds", type=int, help="check: how many (default 200)")
+    sub.add_argument("--workers", type=int, help="check: processes (default: the CPUs)")
     sub.add_argument("--force", action="store_true", help="sync: also begun exercises")
 
 

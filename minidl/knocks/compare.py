@@ -5,7 +5,7 @@ import numpy as np
 from ..tensor import Tensor
 from .grader import Mistake
 
-TOLERANCE = {"float64": (1e-7, 1e-9), "float32": (1e-4, 1e-5)}
+TOLERANCE = {"float64": (1e-9, 1e-11), "float32": (1e-4, 1e-5)}
 SMALL = 24  # elements of an input that are shown
 
 
@@ -26,53 +26,64 @@ def inputs(names, args) -> str:
     return "\n".join(f"    {name} = {draw(a)}" for name, a in zip(names, args))
 
 
-def plain(value, what: str):
+def plain(value, what):
     """An answer as an array. Raises: Mistake if it is none, and says what came."""
+    try:
+        return _plain(value)
+    except Mistake as mistake:
+        text = f"{_text(what)}: {mistake.message}"
+        raise Mistake(text, mistake.evidence) from None
+
+
+def _plain(value):
+    if isinstance(value, np.ndarray):
+        return value
     if isinstance(value, Tensor):
         return value.data
     if value is None:
-        raise Mistake(f"{what}: None came back: is a return missing?", "None")
-    module = type(value).__module__.partition(".")[0]
+        raise Mistake("None came back: is a return missing?", "None")
     if isinstance(value, list):
-        raise Mistake(
-            f"{what}: a list came back; make it an array: np.array(...)", "list"
-        )
-    if not isinstance(value, np.ndarray | np.generic | float | int | bool):
-        kind = f"{module}.{type(value).__name__}"
-        raise Mistake(f"{what}: a NumPy array must come back; got {kind}", kind)
+        raise Mistake("a list came back; make it an array: np.array(...)", "list")
+    if not isinstance(value, np.generic | float | int | bool):
+        kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+        raise Mistake(f"a NumPy array must come back; got {kind}", kind)
     return np.asarray(value)
 
 
-def same(received, expected, what: str, given: str = "", tolerance=None, sizes=()):
+def same(received, expected, what, given="", tolerance=None, sizes=()):
     """Raise `Mistake` at the first element that is not as expected.
 
-    ``given``: the inputs as text, or a function that makes it: it is seldom wanted.
+    ``what`` (the thing compared) and ``given`` (the inputs) are texts, or functions
+    that make them: they are seldom wanted.
     ``sizes``: numbers that a wrong factor may be.
     """
     if isinstance(expected, tuple | list):
         return _same_many(received, expected, what, given, tolerance, sizes)
     try:
-        return _same(received, expected, what, tolerance, sizes)
+        return _same(received, expected, tolerance, sizes)
     except Mistake as mistake:
-        text = mistake.message + _with(given)
+        text = f"{_text(what)}: {mistake.message}{_with(given)}"
         raise Mistake(text, mistake.evidence) from None
 
 
+def _text(words) -> str:
+    return words() if callable(words) else words
+
+
 def _with(given) -> str:
-    text = given() if callable(given) else given
+    text = _text(given)
     return f"\n  with\n{text}" if text else ""
 
 
-def _same(received, expected, what, tolerance, sizes):
-    received, expected = plain(received, what), plain(expected, what)
+def _same(received, expected, tolerance, sizes):
+    received, expected = _plain(received), _plain(expected)
     if received.shape != expected.shape:
-        text = f"{what}: shape must be {expected.shape}; got {received.shape}"
+        text = f"shape must be {expected.shape}; got {received.shape}"
         raise Mistake(text + _about_shape(received, expected), received)
     if received.dtype.kind != expected.dtype.kind or (
         expected.ndim and received.dtype != expected.dtype
     ):
-        text = f"{what}: dtype must be {expected.dtype}; got {received.dtype}"
-        raise Mistake(text)
+        raise Mistake(f"dtype must be {expected.dtype}; got {received.dtype}")
     good = _close(received, expected, tolerance)
     if good.all():
         return None
@@ -81,7 +92,7 @@ def _same(received, expected, what, tolerance, sizes):
     count = f"{np.count_nonzero(~good)} of {good.size} elements are wrong; first"
     count = count if good.size > 1 else "the value is wrong:"
     lines = [
-        f"{what}: {count} {place}".rstrip(),
+        f"{count} {place}".rstrip(),
         f"    received {_number(received[at])}",
         f"    expected {_number(expected[at])}",
     ]
@@ -92,11 +103,11 @@ def _same(received, expected, what, tolerance, sizes):
 def _same_many(received, expected, what, given, tolerance, sizes):
     if not isinstance(received, tuple | list) or len(received) != len(expected):
         got = f"{len(received)}" if isinstance(received, tuple | list) else "one"
-        text = f"{what}: {len(expected)} results must come back; got {got}"
+        text = f"{_text(what)}: {len(expected)} results must come back; got {got}"
         raise Mistake(text + _with(given))
     for i, (r, e) in enumerate(zip(received, expected)):
         try:
-            same(r, e, f"{what}, result {i}", given, tolerance, sizes)
+            same(r, e, lambda: f"{_text(what)}, result {i}", given, tolerance, sizes)
         except Mistake as mistake:
             raise Mistake(mistake.message, (i, mistake.evidence)) from None
 
@@ -104,11 +115,17 @@ def _same_many(received, expected, what, given, tolerance, sizes):
 def _close(received, expected, tolerance):
     if expected.dtype.kind not in "fc":
         return np.asarray(received == expected)
-    rtol, atol = tolerance or TOLERANCE.get(str(expected.dtype), (1e-7, 1e-9))
-    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    rtol, atol = tolerance or TOLERANCE.get(str(expected.dtype), TOLERANCE["float64"])
+    size, finite = np.abs(expected), np.isfinite(expected)
+    if not finite.all():
+        size = np.where(finite, size, 0)
+    limit = atol + rtol * (size + size.max(initial=0))
     with np.errstate(invalid="ignore", over="ignore"):
-        close = np.isclose(received, expected, rtol, atol + rtol * scale)
-    return np.asarray(close | (np.isnan(received) & np.isnan(expected)))
+        close = np.abs(received - expected) <= limit
+    if not finite.all():  # the same infinity, and NaN where NaN is expected
+        same = (received == expected) | (np.isnan(received) & np.isnan(expected))
+        close = np.where(finite, close, same)
+    return np.asarray(close)
 
 
 def _number(value) -> str:
@@ -138,7 +155,7 @@ def _about_values(received, expected, sizes) -> str:
     ratio = float(np.median(ratios))
     if np.allclose(received, ratio * expected, rtol=1e-4, atol=1e-8):
         hint = _about_ratio(ratio, sizes)
-        if hint or received.size > 1:
+        if hint or received.size > 1 and abs(ratio - 1) > 1e-3:
             where = "everywhere" if received.size > 1 else "as large"
             return f"\n  {ratio:.3f}x {where}{hint}"
     difference = received - expected

@@ -18,8 +18,9 @@ def of_check(result: Result, verdict: Verdict, entry: Entry, first: bool) -> str
 
 
 def _why(result: Result, verdict: Verdict, before: str, first: bool) -> list[str]:
-    """The check in a sentence, and what is wrong."""
-    lines = [textwrap.fill(f"{before}{result.sentence}", 78), "", result.message]
+    """The check in a sentence, and what is wrong; inputs are shown for the first."""
+    message = result.message if first else result.message.split("\n  with\n")[0]
+    lines = [textwrap.fill(f"{before}{result.sentence}", 78), "", message]
     if first and verdict.diagnosis:
         lines += ["", textwrap.fill(f"Probably: {verdict.diagnosis}.", 78)]
     if first and verdict.printed.strip():

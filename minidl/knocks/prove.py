@@ -131,8 +131,8 @@ def proof_of(entry: Entry, seeds: int, wrong_seeds: int) -> Proof:
         sys.path.remove(str(entry.root))
 
 
-def prove_all(entries, seeds=SEEDS, wrong_seeds=WRONG_SEEDS, workers=2):
-    """The proofs, in order, each as soon as it is there."""
+def prove_all(entries, seeds=SEEDS, wrong_seeds=WRONG_SEEDS, workers=None):
+    """The proofs, in order, each as soon as it is there; ``workers`` at a time."""
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         jobs = [pool.submit(proof_of, e, seeds, wrong_seeds) for e in entries]
