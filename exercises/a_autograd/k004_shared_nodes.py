@@ -26,12 +26,13 @@ Order matters. A node may hand its gradient down only when all of it has arrived
 is, after all nodes made from it: the order of k003, walked through from the end. Then
 every local backward runs just once.
 
-Shapes: values and gradients are plain floats; root and its inputs are Nodes.
+Shapes: values and gradients are plain floats; root and its inputs are Nodes, each with
+any number of inputs.
 Source: Linnainmaa, "Taylor expansion of the accumulated rounding error", BIT Numerical
 Mathematics 16, 1976.
 Checked: the grad of every node, on small and random graphs made afresh for every call,
 against the sum over all ways from root; a chain of 5,000 nodes; a ladder with 2^60
-ways; that every local backward runs once.
+ways; gradients of 0; that the local backward of every node with inputs runs just once.
 """
 
 import math
@@ -71,6 +72,8 @@ def backward(root, g=1.0):
     """Write into ``grad`` of root, and of every node behind it, its gradient.
 
     g: the gradient that root itself gets from above. The nodes are fresh: grad is 0.0
-    everywhere. Each local backward is called once. Nothing is returned.
+    everywhere. The local backward of every node with inputs is called just once, also
+    if its gradient is 0: what it does with it is its own business. (A node without
+    inputs may be asked or not.) Nothing is returned.
     """
     raise NotImplementedError("k004: write backward")

@@ -33,7 +33,10 @@ and training needs the derivative of *that* by the weights inside of f, so the p
 must come back as a Tensor with its history.
 
 Shapes: nth_derivative and hessian_vector take and give arrays, of any shape, that of x.
-gradient_penalty takes an array (N, ...) and gives a Tensor of shape ().
+gradient_penalty takes an array (N, ...) and gives a Tensor of shape (). For x of shape
+(N,) the length of a row's gradient is its size, |g|. All have the dtype of x, and v and
+the weights inside of f have it, too. No row's gradient is 0: its length has no slope
+there.
 Source: Pearlmutter, "Fast exact multiplication by the Hessian", 1994; Gulrajani et al.,
 "Improved training of Wasserstein GANs", 2017, equation 3.
 Checked: against derivatives worked out by hand and against differences of them; f is
@@ -47,7 +50,7 @@ def nth_derivative(f, x, n):
     """The n-th derivative, n >= 0, of f at each element of the array x.
 
     f works on each element of a Tensor alone, as minidl.sin does; it is called once.
-    No derivative below the n-th is constant.
+    None of those before the n-th is constant, that is, all depend on x.
     """
     raise NotImplementedError("k009: write nth_derivative")
 
@@ -56,7 +59,7 @@ def hessian_vector(f, x, v):
     """H v, an array like x, where H holds the second derivatives of f at the array x.
 
     f gives a Tensor of shape () of a Tensor like x, and is called once; it is not
-    linear. The array v is like x.
+    linear. The array v has the shape and the dtype of x.
     """
     raise NotImplementedError("k009: write hessian_vector")
 
@@ -65,6 +68,6 @@ def gradient_penalty(f, x):
     """The mean over n of (|df(x)[n]/dx[n]| - 1)^2, a Tensor to be differentiated.
 
     f gives scores (N,) of a Tensor like the array x (N, ...), each of its own row; it
-    is called once. The penalty depends on the weights that f uses.
+    is called once. The penalty depends on the weights that f uses. dtype of x.
     """
     raise NotImplementedError("k009: write gradient_penalty")

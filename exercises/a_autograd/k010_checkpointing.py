@@ -16,11 +16,12 @@ and makes the others again, one segment at a time, when their turn comes:
 The gradient is the same to the last bit. Two numbers change:
 
     arrays at a time     about n / k + k        instead of n; least at k = sqrt(n)
-    forward steps        2 n - (number kept)    instead of n
+    forward steps        2 n - (number kept)    instead of n; both ways together
 
 The last step of a segment is not run again: what comes out of it nobody asks for, since
-its backward needs only what went in. A thousand steps fit into the memory of 63, for
-the price of a second forward pass.
+its backward needs only what went in. (A segment may still be in memory while the next
+is made, but no third one.) A thousand steps fit into the memory of 63, for the price of
+a second forward pass.
 
 Shapes: x, y and everything between are arrays; g is like y, the result like x. A step
 is a pair (forward, backward): y = forward(x), gx = backward(g, x). At least one step.
@@ -36,7 +37,7 @@ def forward_checkpointed(steps, x, every):
     """Run x through all steps; gives (y, kept).
 
     kept is the list of what goes into steps 0, every, 2 * every, ...; nothing else
-    stays in memory. Each forward is called once.
+    stays in memory. Each forward is called once. (Copies in kept are right, too.)
     """
     raise NotImplementedError("k010: write forward_checkpointed")
 
@@ -46,6 +47,7 @@ def backward_checkpointed(g, kept, steps, every):
 
     kept comes from `forward_checkpointed`, and is not changed. Each backward is called
     once; each forward once, but for the last of every segment, which is not called.
-    What was made again for one segment is forgotten when the next has been made.
+    What was made again for one segment is forgotten when the next has been made: never
+    is more in memory than kept and two segments.
     """
     raise NotImplementedError("k010: write backward_checkpointed")

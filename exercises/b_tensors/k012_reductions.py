@@ -23,7 +23,10 @@ still there, with length 1. Without, they are gone and must be put back in their
 or g lands on the wrong axes; for a square x nobody would warn you.
 
 Shapes: x any, g that of the result: np.sum(x, axis, keepdims=keepdims).shape; the
-gradient that of x. axis: None (all), a number, or a tuple of them; -1 is the last axis.
+gradient that of x. axis: None (all), a number, or a tuple of them; -1 is the last axis,
+and an empty tuple reduces nothing. x and g hold floats, at least one. The dtype of the
+gradient is that of x, also where g has another. (A view may come back: nobody writes
+to it.)
 Source: Baydin, Pearlmutter, Radul and Siskind, "Automatic differentiation in machine
 learning: a survey", 2018.
 Checked: against central differences, with every kind of axis, with keepdims and

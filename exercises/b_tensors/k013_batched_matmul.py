@@ -23,7 +23,8 @@ a stack of 5 is used 5 times, and it collects 5 gradients:
     b          (k, m)            b    (   3, k, m)
     a @ b   (5, n, m)            a@b  (5, 3, n, m)
 
-Shapes: a (..., n, k), b (..., k, m), g (..., n, m) as a @ b, ga as a, gb as b.
+Shapes: a (..., n, k), b (..., k, m), g (..., n, m) as a @ b, ga as a, gb as b. No axis
+has length 0. g, a and b are of one dtype, float64 or float32, and so are ga and gb.
 Source: Giles, "Collected matrix derivative results for forward and reverse mode
 algorithmic differentiation", 2008.
 Checked: against central differences and a loop: one pair, stacks, all ways in which
@@ -45,6 +46,7 @@ def matmul_backward(g, a, b):
     """The gradients (ga, gb) of matmul(a, b).
 
     ``unbroadcast(g, shape)`` of k005 is there to be used: it adds up copies.
-    Shapes: g (..., n, m) as a @ b, a and ga (..., n, k), b and gb (..., k, m).
+    Shapes: g (..., n, m) as a @ b, a and ga (..., n, k), b and gb (..., k, m). The
+    dtype is that of a and b.
     """
     raise NotImplementedError("k013: write matmul_backward")

@@ -17,14 +17,17 @@ to share g among the tied elements is a subgradient, and one must be chosen. We 
        2 7 4       7        2              0 2 0
 
 That is our convention, and that of torch.amax; torch.max along an axis gives all to one
-of them instead. Equal means exactly equal: 3 and 3.000001 do not tie.
+of them instead. Equal means exactly equal: 3 and 3.000001 do not tie, but two
+infinities of the same sign do.
 
 Shapes: y is x without the axis (or axes); with keepdims=True the axis stays, with
 length 1. axis is None (all of them), a number or a tuple; negative ones count from the
-end. g has the shape of y.
+end. g has the shape of y. x is a float array (float32 or float64) without NaN, g finite
+and of the same dtype.
 Source: Boyd and Vandenberghe, "Subgradients" (lecture notes, Stanford EE364b), section
 on the pointwise maximum.
-Checked: without ties numerically; with ties against loops, along every axis.
+Checked: without ties numerically; with ties against loops, along every axis; with
+infinities, and with many thousand ties.
 """
 
 import numpy as np
@@ -38,6 +41,7 @@ def max_along(x, axis=None, keepdims=False):
 def max_backward(g, x, axis=None, keepdims=False):
     """The gradient of `max_along` by ``x``; elements that tie get equal shares.
 
-    Shapes: g that of max_along(x, axis, keepdims), the result that of x, and its dtype.
+    Shapes: g that of max_along(x, axis, keepdims) (so with axis=None it may be a NumPy
+    number, as that gives), the result that of x, and its dtype.
     """
     raise NotImplementedError("k017: write max_backward")

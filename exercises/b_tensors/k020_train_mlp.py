@@ -28,8 +28,9 @@ Shapes: sizes = (D, H, C); x (N, D), y (N,) labels 0 ... C - 1, logits (N, C);
     params = (w1 (D, H), b1 (H,), w2 (H, C), b2 (C,)), and their gradients alike.
 Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating
 errors", 1986; He et al., "Delving deep into rectifiers", 2015 (the variance).
-Checked: the variance of the weights; logits by loops, gradients numerically; the first
-few steps of training exactly; at last, your network learns the spirals.
+Checked: the variance of the weights; logits by loops, gradients numerically and, where
+a hidden unit is exactly at 0, by loops; few and many steps of training exactly, on few
+and many points; float32; at last, your network learns the spirals.
 """
 
 import numpy as np
@@ -56,18 +57,27 @@ def init(sizes, rng):
 
 
 def forward(params, x):
-    """The logits (N, C) of the points x (N, D)."""
+    """The logits (N, C) of the points x (N, D), in their dtype.
+
+    All arrays have one dtype, here and below; float32 stays float32.
+    """
     raise NotImplementedError("k020: write forward")
 
 
 def backward(g, params, x):
-    """The gradients by w1, b1, w2, b2, from that of the logits, g (N, C)."""
+    """The gradients by w1, b1, w2, b2, from that of the logits, g (N, C).
+
+    Shapes: those of the parameters. Where x w1 + b1 is exactly 0, the relu's is 0.
+    """
     raise NotImplementedError("k020: write backward")
 
 
 def train(params, x, y, steps=300, lr=0.05):
-    """The parameters after some steps of Adam on all points; ``params`` stay as is.
+    """The parameters (w1, b1, w2, b2) after some steps of Adam, each on all points.
 
-    The loss is the mean cross entropy; beta1 = 0.9, beta2 = 0.999, eps = 1e-8.
+    The loss is the mean cross entropy; beta1 = 0.9, beta2 = 0.999, eps = 1e-8, and the
+    same lr at every step. Every call starts anew, with m = v = 0 and t = 1. The given
+    arrays are not changed; after no steps their values come back. The dtype is kept.
+    Shapes: x (N, D), y (N,); the result has those of ``params``, a tuple of four.
     """
     raise NotImplementedError("k020: write train")

@@ -38,9 +38,10 @@ from solutions.c_convolution.k023_col2im import col2im
 
 
 def conv2d_backward(g, x, w):
-    """The gradients (gx, gw) of y = conv2d(x, w), padding 0 and stride 1; dtype kept.
+    """The gradients (gx, gw) of y = conv2d(x, w), padding 0 and stride 1.
 
     ``g`` is the gradient by y: gx = dL/dx and gw = dL/dw for a loss L with dL/dy = g.
+    g, x and w are floats of one dtype, which gx and gw have, too.
 
     Shapes: g (N, O, oh, ow), x and gx (N, C, H, W), w and gw (O, C, kh, kw).
     """

@@ -19,10 +19,13 @@ count. On the way, running estimates are kept for later:
 answer may not depend on the others beside it: with train=False, m and v are the running
 ones, and they stay as they are.
 
-Backward, remember that m and v depend on every x, too. With dxhat = gamma * g, and
-means over (N, H, W),
+v is the mean of (x - m)^2. On paper that is the mean of x^2, less m^2; in a computer,
+two large numbers would cancel, and in a channel with m = 1e6 few digits would be left.
 
-    gx = (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat)) / sqrt(v + eps)
+Backward, remember that m and v depend on every x, too. With dxhat = gamma * g, and avg
+for the mean over (N, H, W),
+
+    gx = (dxhat - avg(dxhat) - xhat * avg(dxhat * xhat)) / sqrt(v + eps)
 
 The second term is the way through m, the third the way through v. So gx has nothing
 left that shifts a channel as a whole, or stretches it: y would not change.
@@ -31,7 +34,8 @@ Shapes: x, y, g, gx (N, C, H, W); gamma, beta, mean, var and their like (C,).
 Source: Ioffe and Szegedy, "Batch normalization: accelerating deep network training by
 reducing internal covariate shift", ICML 2015, algorithms 1 and 2.
 Checked: loops over channels, training and inference; gradients by small steps; channel
-means and variances of y; what gx is orthogonal to; a constant channel, gamma = 0.
+means and variances of y; what gx is orthogonal to; a constant channel, gamma = 0, a
+channel far away from 0.
 """
 
 import numpy as np
@@ -40,6 +44,9 @@ import numpy as np
 def batch_norm(x, gamma, beta, mean, var, train, momentum, eps):
     """Normalise every channel: (y, new mean, new var); its inputs are left alone.
 
+    All arrays are floats of one dtype, which is kept. If not train, the new mean and
+    var may be the arrays that came in.
+
     Shapes: x and y (N, C, H, W), with two numbers per channel at least if train;
         gamma, beta, mean, var and what comes back for them (C,).
     """
@@ -47,7 +54,7 @@ def batch_norm(x, gamma, beta, mean, var, train, momentum, eps):
 
 
 def batch_norm_backward(g, x, gamma, eps):
-    """The gradients (gx, ggamma, gbeta) of batch norm in training.
+    """The gradients (gx, ggamma, gbeta) of batch norm in training; dtype kept.
 
     Shapes: g, x and gx (N, C, H, W); gamma, ggamma and gbeta (C,).
     """

@@ -7,6 +7,7 @@ central differences in float64, under a random gradient from above.
 
 import ast
 import inspect
+import sys
 import time
 from functools import lru_cache, partial
 
@@ -30,6 +31,7 @@ __all__ = [
     "on_device",
     "raises",
     "statistic",
+    "steps",
     "true",
     "value",
 ]
@@ -315,6 +317,34 @@ def faster(f, naive, *args, factor: float, what: str, rounds=7):
             f"it; got {got:.2f} times",
             "slow",
         )
+
+
+def steps(f, few, many, what: str, over="places"):
+    """``f(*many)`` may not run through many more lines than ``f(*few)``: no loop.
+
+    ``few`` and ``many``: arguments of a small and of a large problem. Only the lines
+    of the file of ``f`` are counted; that is exact, unlike a timing.
+    """
+    few, many = _lines(f, few), _lines(f, many)
+    text = f"{what} runs through {few} lines of your code for a small input and through"
+    true(many < 1.5 * few, f"{text} {many} for a large one: it loops over {over}", over)
+
+
+def _lines(f, args) -> int:
+    count, before = 0, sys.gettrace()
+    file = getattr(getattr(f, "__code__", None), "co_filename", None)
+
+    def trace(frame, event, _):
+        nonlocal count
+        count += event == "line"
+        return trace if frame.f_code.co_filename == file else None
+
+    sys.settrace(trace)
+    try:
+        f(*args)
+    finally:
+        sys.settrace(before)
+    return count
 
 
 def raises(error, f, *args, what: str, **options):

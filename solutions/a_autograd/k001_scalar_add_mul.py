@@ -27,11 +27,13 @@ Read g * dy/da like gears: if the loss moves 5 times as fast as y, and y moves 3
 as fast as a, then the loss moves 15 times as fast as a. Which two slopes a sum has,
 and which two a product has, is for you to find.
 
-Shapes: none yet; a, b and g are plain numbers (floats), and so is all that comes back.
+Shapes: none yet; a, b and g are Python floats, and what comes back are numbers too (a
+NumPy number is as good as a float), two of them in a tuple.
 Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating
 errors", Nature 323, 1986.
-Checked: with small whole numbers, then with negative, zero, equal, huge and tiny ones;
-slopes are measured by moving one input a little to both sides.
+Checked: with small whole numbers, then with negative, zero, equal, huge and tiny ones
+(1e200, 1e-200). A gradient that fits into a float must be right, also where a * b does
+not fit. Slopes are measured by moving one input to both sides, in exact fractions.
 """
 
 

@@ -27,7 +27,9 @@ Source: Kahn, "Topological sorting of large networks", Communications of the ACM
 1962; by depth first: Tarjan, "Edge-disjoint spanning trees and depth-first search",
 Acta Informatica 6, 1976.
 Checked: on small graphs, random graphs, nodes of equal names, a chain of 20,000 nodes,
-a ladder of 200 (2^200 ways lead through it). Any order that is topological is right.
+a ladder of 200 (2^200 ways lead through it), a node with 3,000 inputs; that the time
+grows as promised, beside a function that looks through lists. Any order that is
+topological is right.
 """
 
 
@@ -46,10 +48,12 @@ class Node:
 
 
 def topological_order(root):
-    """A list of all nodes behind root, and root: each once, after all its inputs.
+    """A list of root and all nodes it is made from: each once, after all its inputs.
 
-    Nodes are left as they are. No recursion; and the time it takes grows like the
-    number of nodes and lines: each node is visited once, and looked up in a set.
+    That is: root's inputs, their inputs, and so on. Nodes are left as they are. No
+    recursion; and the time it takes grows like the number of nodes and lines, however
+    many inputs one node has: look through each node's inputs a fixed number of times,
+    and look nodes (or their ids) up in a set or a dict, not in a list.
     """
     # answer
     order, visited, stack = [], set(), [(root, False)]

@@ -26,8 +26,8 @@ This one function lies behind the gradients of +, *, and all their relatives.
 
 Shapes: g (any shape that ``shape`` can be broadcast to); the result has ``shape``.
 Source: Harris et al., "Array programming with NumPy", Nature 585, 2020 (broadcasting).
-Checked: missing axes, axes of size 1, both, neither; scalars, axes of size 0; float32
-and views; g is not changed.
+Checked: missing axes, axes of size 1, both, neither; scalars, axes of size 0; that
+float32 stays float32; views with other strides; that g is not changed.
 """
 
 import numpy as np
@@ -36,7 +36,10 @@ import numpy as np
 def unbroadcast(g, shape):
     """Sum g back to ``shape``, which was broadcast to g.shape.
 
-    Shapes: g (...), shape a tuple such as (3,), (2, 1) or (); the result has it.
+    Shapes: g (...), an array of floats that is left as it is; shape a tuple such as
+    (3,), (2, 1) or (). The result has this shape and g's dtype; it may be new, or g
+    itself or a view of it where nothing is summed, and for () a NumPy number as well
+    as an array.
     """
     # answer
     g = np.sum(g, axis=tuple(range(g.ndim - len(shape))))  # axes put in front

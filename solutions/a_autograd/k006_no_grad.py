@@ -28,8 +28,9 @@ there on a constant, through which no derivative flows.
 Shapes: any; data is a NumPy array, () for a number.
 Source: Paszke et al., "PyTorch: an imperative style, high-performance deep learning
 library", 2019; the Python reference, "with statement context managers".
-Checked: blocks, blocks in blocks, blocks left by an exception; the memory, the history
-and the derivative of a detached value.
+Checked: blocks, blocks in blocks, blocks left by an exception or by return, a switch
+turned off by hand before the block; the memory (of views too), the history and the
+derivative of a detached value.
 """
 
 from contextlib import contextmanager
@@ -69,8 +70,10 @@ def derivative(y, x):
 def no_grad():
     """``with no_grad(): ...``: while the block runs, ``Value.recording`` is False.
 
-    Afterwards it is what it was when the block began, also if the block ended by an
-    exception (which goes on to the caller).
+    Afterwards it is what it was when the block began: True, or False if an outer block
+    or a line before (Value.recording = False) had turned it off. So too if the block is
+    left by return or by any exception, KeyboardInterrupt and the like included; the
+    exception goes on to the caller.
     """
     # answer
     before = Value.recording
@@ -84,7 +87,8 @@ def no_grad():
 def detach(x):
     """A new Value with the data of x (the same memory) and no history; x stays as is.
 
-    It changes nothing else: the switch stands as it stood.
+    The same memory also if x.data is a view, such as a transposed array. Nothing else
+    is changed: the switch stands as it stood.
     """
     # answer
     return Value(x.data)

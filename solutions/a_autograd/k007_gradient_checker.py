@@ -23,12 +23,13 @@ A tolerance that is too large lets errors through; one that knows no rounding, o
 measures a gradient of 0 by its own size, refuses what is right.
 
 Shapes: f(*xs) gives one array (or number) y of any shape; backward(g, *xs) gives one
-gradient for each x, each with the shape of its x, in a tuple.
+gradient for each x, each with the shape of its x, in a tuple of arrays (or numbers). It
+never gives a bare array or None, and neither of the two raises an exception.
 Source: Griewank and Walther, "Evaluating derivatives", 2nd ed., 2008, chapter 1.
 Checked: by right backward functions, which your checker must accept, and wrong ones,
-which it must reject. The gradients are between a thousandth and some thousands in size
-(or 0); the wrong ones are off by a thousandth of that or more, the right ones by
-rounding only.
+which it must reject. Derivatives are between a thousandth and some thousands in size
+(or 0), sometimes both in one x or one call. In a wrong gradient some element is off by
+a thousandth of its own size or more, in a right one all are off by rounding only.
 """
 
 import numpy as np
@@ -37,10 +38,12 @@ import numpy as np
 def check_gradient(f, backward, xs, rng):
     """Whether ``backward(g, *xs)`` gives the gradients of ``f(*xs)``: True or False.
 
-    xs: a list of float64 arrays of any shape; they are left as they are. g, the
-    gradient from above, is drawn from the normal distribution by the Generator rng.
-    False too if backward gives too few or too many gradients, or one of another shape
-    than its x, or if it changes g or an x in place. f itself can be trusted.
+    xs: a list of float64 arrays of any shape, () too, with one element or more; they
+    are left as they are, even if backward writes into what it is given. g, the gradient
+    from above, is drawn from the normal distribution by the Generator rng. Each element
+    is judged by its own size, however large others are. False too if backward gives too
+    few or too many gradients, or one of another shape than its x, or if it changes g or
+    an x in place. f itself can be trusted.
     """
     # answer
     xs = [x.copy() for x in xs]

@@ -26,14 +26,18 @@ minidl: the first derivative is right, the second is not.
 
 softsign is a cheap relative of tanh; hypot is the length of a rectangle's diagonal. For
 hypot, a and b may have different shapes that NumPy broadcasts; the engine will do the
-sum of k005 for you, because `register` says broadcasts=True.
+sum of k005 for you, because `register` says broadcasts=True. Called by itself, a vjp of
+hypot gives the whole broadcast shape, that of g. Neither of these is asked: a or b so
+large that a^2 overflows (np.hypot would survive it; you may use it), and the gradient
+where a = b = 0, a corner that has none.
 
 Shapes: any. softsign and its gradient have the shape of x; hypot(a, b), g and y have
 the broadcast shape of a and b. float32 stays float32.
 Source: Maclaurin, "Modeling, inference and optimization with composable differentiable
 procedures", 2016, chapter 4 (vjps written in differentiable operations).
-Checked: values against loops; first and second derivatives against differences;
-float32 and odd memory layouts, by minidl's own test of a primitive.
+Checked: values against loops, 0 and tiny numbers among them; each vjp by itself; first
+and second derivatives against differences; float32 and odd memory layouts, by minidl's
+own test of a primitive.
 """
 
 import numpy as np

@@ -26,7 +26,9 @@ however large the array is.
 Strides are counted in elements here; NumPy's x.strides counts bytes, which is
 x.itemsize times as many.
 
-Shapes: shape, index, strides and axes are tuples of whole numbers, one per axis.
+Shapes: shape, index, strides and axes are tuples of whole numbers, one per axis, and
+tuples of whole numbers come back (Python's or NumPy's). Every length is 1 or more; axes
+and indices are counted from 0, none is negative.
 Source: van der Walt, Colbert and Varoquaux, "The NumPy array: a structure for efficient
 numerical computation", 2011.
 Checked: the strides of 0 to 4 axes, lengths of 1 among them; which place in memory

@@ -14,20 +14,25 @@ one number only, the probability of the class that is true, its label:
 
 Nothing is lost on a certain truth, more and more on what was held impossible: -log p
 grows without end, and a float p that has become 0 makes it inf. Logarithm and softmax
-belong together, as in k014:
+belong together, as in k014. With the maximum of each row taken away first, nothing is
+lost, however large the logits are:
 
-    log p[n, c] = logits[n, c] - logsumexp(logits[n])
+    z[n]        = logits[n] - max of logits[n]
+    log p[n, c] = z[n, c] - log(sum over j of e^z[n, j])
+
+(Not logits - logsumexp(logits): a maximum of 1e17, added again, swallows a log 2.)
 
 The gradient is the simplest there is in all of deep learning: what the network believes
 less what is true (1 for the label, 0 for the rest), divided by N for the mean.
 
     dloss/dlogits[n, c] = (p[n, c] - [c is labels[n]]) / N         times g, from above
 
-Shapes: logits (N, C); labels (N,), int64 from 0 to C - 1; the loss a single number.
+Shapes: logits (N, C); labels (N,), int64 from 0 to C - 1; the loss a single number. N
+and C are 1 or more, and logits up to 1e300 in size (1e36 in float32).
 Source: Bridle, "Probabilistic interpretation of feedforward classification network
 outputs, with relationships to statistical pattern recognition", 1990.
 Checked: against a loop and central differences; logits of 1e4, one example, one class,
-labels that repeat; no warnings; float32; views.
+labels that repeat, hundreds of classes; no warnings; float32; views.
 """
 
 import numpy as np
@@ -37,7 +42,7 @@ def cross_entropy(logits, labels):
     """The mean over the examples of -log softmax(logits)[label].
 
     Shapes: logits (N, C), labels (N,), the loss a number of the logits' dtype. It is
-    right, and without warnings, for finite logits of any size.
+    right, and without warnings, for small and for large logits.
     """
     # answer
     rows = np.arange(len(labels))
@@ -50,11 +55,13 @@ def cross_entropy_backward(g, logits, labels):
     """The gradient of cross_entropy(logits, labels) by the logits.
 
     Shapes: g a single number, logits and the result (N, C), labels (N,). dtype of the
-    logits. It is right, and without warnings, for finite logits of any size.
+    logits, also where g has another. It is right, and without warnings, for small and
+    for large logits.
     """
     # answer
     rows = np.arange(len(labels))
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)  # softmax
     p[rows, labels] -= 1
-    return g * p / len(labels)
+    p *= g  # in place: the dtype stays that of the logits
+    return p / len(labels)

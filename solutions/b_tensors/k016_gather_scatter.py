@@ -20,11 +20,13 @@ row never taken gets zeros. This is a *scatter-add*, the transpose of the gather
 Negative numbers count from the end, as everywhere in Python: -1 is the last row. Hence
 -1 and V - 1 are two names of one row.
 
-Shapes: x (V, ...), index of any shape with V > index >= -V, y index.shape + (...).
+Shapes: x (V, ...), index an array of integers of any shape, also (), with
+    V > index >= -V; y and g index.shape + (...).
 Source: Bengio et al., "A neural probabilistic language model", 2003, section 2 (the
 table C); Paszke et al., "PyTorch", 2019 (index_add_).
 Checked: against loops on tables of one to three axes; with repeated, negative, no and
-single indices; the gradient numerically, and as the transpose.
+single indices, arrays laid out in any order, more rows than a byte counts; numbers
+outside; the gradient numerically, and as the transpose.
 """
 
 import numpy as np
@@ -33,7 +35,8 @@ import numpy as np
 def gather(x, index):
     """y[i] = x[index[i]]: the rows of a table with the numbers in ``index``.
 
-    Shapes: x (V, ...), index any shape, y index.shape + (...).
+    Shapes: x (V, ...), index an integer array of any shape, y index.shape + (...). y
+    has the dtype of x. (It may be a view of x where index is a single number.)
 
     Raises: IndexError if a number is not in [-V, V).
     """
@@ -44,7 +47,10 @@ def gather(x, index):
 def gather_backward(g, x, index):
     """The gradient by ``x``: each row of ``g`` is added where it was taken from.
 
-    Shapes: g index.shape + (...), x and the result (V, ...).
+    Shapes: g index.shape + (...), x and the result (V, ...), all of one dtype. The
+    result is a new array at each call.
+
+    Raises: IndexError if a number is not in [-V, V), as `gather`.
     """
     # answer
     out = np.zeros_like(x)

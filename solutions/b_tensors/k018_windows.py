@@ -19,9 +19,10 @@ stride or a length too large reads foreign memory, or crashes. As many windows a
 
     count = (length - size) // step + 1
 
-A view that overlaps itself should not be written to: ask for ``writeable=False``. Take
-the strides from ``x.strides``, never from the item size: x may be transposed, reversed
-(negative strides) or every second element of something larger.
+A view that overlaps itself should not be written to: ask for ``writeable=False``; x
+itself stays as it is. Take the strides from ``x.strides``, never from the item size: x
+may be transposed, reversed (negative strides) or every second element of something
+larger.
 
 Windows are half of a convolution (k022), of pooling and of a moving average.
 
@@ -30,7 +31,8 @@ Shapes: windows (..., L) -> (..., count, size);
 Source: Harris et al., "Array programming with NumPy", 2020 (strides);
     numpy.lib.stride_tricks.as_strided, its manual page.
 Checked: against loops, for contiguous, transposed, reversed and thinned arrays; shares
-memory and stays inside of it; no loops, and not NumPy's own sliding_window_view.
+memory and stays inside of it, and leaves x writeable; no loops, and not NumPy's own
+sliding_window_view.
 """
 
 import numpy as np
@@ -39,10 +41,12 @@ import numpy as np
 def windows(x, size, step=1):
     """All windows of ``size`` elements along the last axis, ``step`` apart.
 
-    A read-only view of ``x``: [..., i, j] is x[..., i * step + j].
-    Shapes: x (..., L), result (..., count, size), count = (L - size) // step + 1.
+    A read-only view of ``x``: [..., i, j] is x[..., i * step + j]. x itself can be
+    written to as before. size and step are whole numbers.
+    Shapes: x (..., L), result (..., count, size), count = (L - size) // step + 1. An
+    axis before the last may have length 0; then the result is empty too.
 
-    Raises: ValueError if size or step is below 1, or size above L.
+    Raises: ValueError if size or step is below 1, or size above L (always if L = 0).
     """
     # answer
     length = x.shape[-1]
@@ -61,8 +65,9 @@ def windows(x, size, step=1):
 def windows2d(x, size, step=(1, 1)):
     """All windows of size (kh, kw) of every image and channel, ``step`` (sh, sw) apart.
 
-    A read-only view of ``x``: [n, c, p, q, i, j] is x[n, c, p * sh + i, q * sw + j].
-    Shapes: x (N, C, H, W), result (N, C, rows, columns, kh, kw).
+    A read-only view of ``x``: [n, c, p, q, i, j] is x[n, c, p * sh + i, q * sw + j]. x
+    itself can be written to as before. size and step are pairs, never single numbers.
+    Shapes: x (N, C, H, W), result (N, C, rows, columns, kh, kw). N or C may be 0.
 
     Raises: ValueError if a size or step is below 1, or a size too large for x.
     """

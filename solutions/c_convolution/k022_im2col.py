@@ -26,8 +26,8 @@ kernel sees while the window slides. Pixels are copied up to kh * kw times: memo
 the price of the speed.
 
 Rules: loop over the kernel's taps if you like, but not over places: that is too slow.
-In conv2d no loop at all, and the product is @ (or np.dot, np.matmul): no einsum, no
-tensordot, no ready-made convolution.
+In conv2d no loop at all (a comprehension is a loop, too), and the product is @ (or
+np.dot, np.matmul): no einsum, no tensordot, no ready-made convolution.
 
 Shapes: x (N, C, H, W), w (O, C, kh, kw), oh = H - kh + 1, ow = W - kw + 1,
 cols (C * kh * kw, N * oh * ow), y (N, O, oh, ow).
@@ -41,6 +41,8 @@ import numpy as np
 
 def im2col(x, kh, kw):
     """The windows of all images as the columns of one matrix; dtype kept.
+
+    It may be a view of x where that happens to do, as for a kernel of one tap.
 
     Shapes: x (N, C, H, W), result (C * kh * kw, N * oh * ow). Rows in the order
     (channel, kernel row, kernel column), columns in the order (image, p, q).
@@ -58,6 +60,8 @@ def im2col(x, kh, kw):
 
 def conv2d(x, w):
     """The convolution of k021 as one matrix product with `im2col`'s columns.
+
+    Its dtype is np.result_type(x, w), as there: that is what @ gives by itself.
 
     Shapes: x (N, C, H, W), w (O, C, kh, kw), y (N, O, oh, ow).
     """

@@ -18,10 +18,10 @@ col2im(im2col(ones)) counts the windows over each pixel:
     2 4 4 2        corners lie under one window, edges under two, the rest under four
     1 2 2 1
 
-What makes it the transpose is one identity, true for any image x and any columns c; to
+What makes it the transpose is one identity, true for any image x and any columns u; to
 test it with random numbers is the quickest test of any backward pass there is:
 
-    sum(im2col(x) * c) = sum(x * col2im(c))
+    sum(im2col(x) * u) = sum(x * col2im(u))
 
 Rows and columns are in the order of k022: (channel, i, j) and (image, p, q).
 
@@ -37,6 +37,9 @@ import numpy as np
 
 def col2im(cols, shape, kh, kw):
     """Every entry of the columns added to the pixel it is a copy of; dtype kept.
+
+    It may share memory with cols (for a kernel of one tap nothing is added up), but not
+    with what an earlier call gave.
 
     Shapes: cols (C * kh * kw, N * oh * ow), result ``shape`` = (N, C, H, W).
     """

@@ -14,7 +14,8 @@ With xp the padded image, tap (i, j) of the window at place (p, q) sees
                     w[o, c, i, j] * xp[n, c, p * stride + i * dilation,
                                              q * stride + j * dilation]
 
-    one row of 6 pixels, stride 3, padding 1, a kernel of 2 taps with dilation 2:
+    one row of 6 pixels, stride 3, padding 1, a kernel of 2 taps with dilation 2 (the
+    rings of zeros are also above and below, but not drawn):
 
     xp:      0  a  b  c  d  e  f  0
     p = 0    *     *
@@ -31,7 +32,8 @@ network: over all places at once it is many times faster than place by place.
 
 Shapes: x and gx (N, C, H, W), w and gw (O, C, kh, kw), y and g (N, O, oh, ow) with
 oh = (H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1, ow alike.
-stride >= 1, padding >= 0 and dilation >= 1 are whole numbers.
+stride >= 1, padding >= 0 and dilation >= 1 are whole numbers; there is at least one
+place: oh >= 1 and ow >= 1.
 Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016;
 Yu and Koltun, "Multi-scale context aggregation by dilated convolutions", 2016.
 Checked: against loops and differences, each option alone and all together; the rules.
@@ -46,7 +48,9 @@ def output_size(size, taps, stride, padding, dilation):
 
 
 def conv2d(x, w, stride, padding, dilation):
-    """Every filter at every place of every padded image; dtype kept.
+    """Every filter at every place of every padded image.
+
+    x and w are floats of one dtype, which y has, too.
 
     Shapes: x (N, C, H, W), w (O, C, kh, kw), y (N, O, oh, ow).
     """
@@ -66,7 +70,9 @@ def conv2d(x, w, stride, padding, dilation):
 
 
 def conv2d_backward(g, x, w, stride, padding, dilation):
-    """The gradients (gx, gw) of `conv2d` with the same options; dtype kept.
+    """The gradients (gx, gw) of `conv2d` with the same options.
+
+    g, x and w are floats of one dtype, which gx and gw have, too.
 
     Shapes: g (N, O, oh, ow), x and gx (N, C, H, W), w and gw (O, C, kh, kw).
     """

@@ -18,7 +18,8 @@ adds up.
 Why "transposed"? A convolution is linear, so it is a matrix A; this is A^T, which makes
     <conv(x), y> = <x, conv_transpose(y)>    for all x and y.
 So it is also what sends a gradient back through a convolution. It does not undo the
-convolution: A^T A is not the identity.
+convolution: A^T A is not the identity. (The letters are those of the convolution: here
+the small y is what comes in, and the large x is what comes out.)
 
 Note the order of the axes of w: a kernel that takes C_out channels to C_in in the
 convolution takes C_in channels to C_out here, and is not rearranged for that.
@@ -37,6 +38,8 @@ import numpy as np
 def conv_transpose2d(y, w, stride):
     """Every pixel of y paints a scaled copy of the kernel, stride apart.
 
+    The result is x; its dtype is that of products of y and w: np.result_type(y, w).
+
     Shapes: y (N, C_in, P, Q), w (C_in, C_out, kh, kw),
         x (N, C_out, (P - 1) * stride + kh, (Q - 1) * stride + kw).
     """
@@ -44,7 +47,7 @@ def conv_transpose2d(y, w, stride):
     images, _, rows, columns = y.shape
     _, channels, kh, kw = w.shape
     height, width = (rows - 1) * stride + kh, (columns - 1) * stride + kw
-    x = np.zeros((images, channels, height, width), y.dtype)
+    x = np.zeros((images, channels, height, width), np.result_type(y, w))
     for p in range(rows):
         for q in range(columns):
             copies = np.tensordot(y[:, :, p, q], w, axes=1)  # (N, C_out, kh, kw)

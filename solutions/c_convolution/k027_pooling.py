@@ -4,7 +4,9 @@
 
 Cut each image into square windows and keep one number of each: the largest (max
 pooling) or the mean (average pooling). The windows lie side by side, as tiles do; rows
-and columns at the end that do not fill a window are dropped.
+and columns at the end that do not fill a window are dropped. At least one window fits.
+
+Below, the lines | and - are the borders of the windows:
 
     x: 1 3 | 0 2 | 7     size 2     max: 3 4     mean: 2    2
        2 2 | 4 2 | 7                     6 5           2.25 3.5
@@ -30,7 +32,7 @@ import numpy as np
 
 
 def max_pool2d(x, size):
-    """The largest number of every window of size x size pixels.
+    """The largest number of every window of size x size pixels; dtype kept.
 
     Shapes: x (N, C, H, W), y (N, C, H // size, W // size).
     """
@@ -44,6 +46,8 @@ def max_pool2d(x, size):
 
 def max_pool2d_backward(g, x, size):
     """The gradient gx: that of each window goes to its first maximum.
+
+    g and x are floats of one dtype, which gx has, too.
 
     Shapes: g (N, C, H // size, W // size), x and gx (N, C, H, W).
     """
@@ -61,7 +65,9 @@ def max_pool2d_backward(g, x, size):
 
 
 def avg_pool2d(x, size):
-    """The mean of every window of size x size pixels.
+    """The mean of every window of size x size pixels; dtype kept.
+
+    Only the means of whole numbers are float64, as those of np.mean are.
 
     Shapes: x (N, C, H, W), y (N, C, H // size, W // size).
     """
@@ -75,6 +81,8 @@ def avg_pool2d(x, size):
 
 def avg_pool2d_backward(g, x, size):
     """The gradient gx: that of each window in equal shares.
+
+    g and x are floats of one dtype, which gx has, too.
 
     Shapes: g (N, C, H // size, W // size), x and gx (N, C, H, W).
     """

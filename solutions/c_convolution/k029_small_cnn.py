@@ -5,7 +5,7 @@
 Everything is there: now put it together, and images of clothes get their names.
 
     x --conv 3x3 + shift--> h --ReLU--> a --max pool--> f --flatten, linear--> logits
-    (N, C, H, W)         (N, O, H, W)         (N, O, H/2, W/2)              (N, classes)
+    (N, C, H, W)         (N, O, H, W)         (N, O, H//2, W//2)            (N, classes)
 
 Forward keeps what backward will need. Backward walks the same way from right to left;
 every layer turns the gradient of its output into that of its input, and on passing by
@@ -22,8 +22,10 @@ about three right answers in four on images it has never seen; chance would be 1
 
 See it learn: python -m exercises.c_convolution.k029_small_cnn
 
-Shapes: params is a dict of kernel (O, C, 3, 3), shift (O,), weight (O * H/2 * W/2,
-classes) and bias (classes,); x (N, C, H, W); labels (N,), whole numbers.
+Shapes: params is a dict of kernel (O, C, 3, 3), shift (O,), bias (classes,) and weight
+(O * P * Q, classes) with P = H // 2, Q = W // 2; x (N, C, H, W); labels (N,), whole
+numbers. H and W may be odd: the pool drops a last row or column. x, g and params are
+floats of one dtype, which everything that comes back has, too.
 Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998;
 the images are of Xiao et al., "Fashion-MNIST", 2017.
 Checked: forward and gradients on tiny images, against loops and small steps; training
@@ -57,7 +59,7 @@ def forward(params, x):
 
 
 def backward(g, params, kept):
-    """The gradients by all parameters, a dict with the names of params.
+    """The gradients by all parameters, a new dict with the names of params.
 
     Shapes: g (N, classes), the gradient by the logits; kept as it came from `forward`.
     """
@@ -75,14 +77,15 @@ def backward(g, params, kept):
 
 
 def train(params, x, labels, epochs, batch, lr, momentum, seed):
-    """The parameters after training; params itself is left as it was.
+    """The parameters after training; params and its arrays are left as they were.
 
-    Each epoch goes through the images in the order rng.permutation(len(x)), drawn anew,
-    batch by batch; the last batch may be smaller. Each batch makes one step of `sgd`
-    down the gradient of its mean cross-entropy. The velocities start at 0.
+    rng = np.random.default_rng(seed) is made once. Each epoch goes through the images
+    in the order rng.permutation(len(x)), drawn anew, batch by batch; the last batch may
+    be smaller. Each batch makes one step of `sgd` down the gradient of its mean
+    cross-entropy. The velocities start at 0.
     """
-    rng = np.random.default_rng(seed)
     # answer
+    rng = np.random.default_rng(seed)
     params = dict(params)  # a new dict; sgd makes new arrays
     velocity = {name: np.zeros_like(p) for name, p in params.items()}
     for _ in range(epochs):

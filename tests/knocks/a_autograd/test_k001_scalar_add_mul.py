@@ -29,17 +29,20 @@ def product(a, b):
 
 
 def slope(f, x):
-    """How fast f grows at x: exact for straight lines, however long the step."""
-    step = abs(x) / 2 + 0.5
-    return (f(x + step) - f(x - step)) / (2 * step)
+    """How fast f grows at x: exact for straight lines, in fractions."""
+    return (f(x + 1) - f(x - 1)) / 2
 
 
 def add_gradients(g, a, b):
-    return g * slope(lambda x: x + b, a), g * slope(lambda x: a + x, b)
+    g, a, b = map(Fraction, (g, a, b))
+    slopes = slope(lambda x: x + b, a), slope(lambda x: a + x, b)
+    return tuple(float(g * s) for s in slopes)
 
 
 def mul_gradients(g, a, b):
-    return g * slope(lambda x: x * b, a), g * slope(lambda x: a * x, b)
+    g, a, b = map(Fraction, (g, a, b))
+    slopes = slope(lambda x: x * b, a), slope(lambda x: a * x, b)
+    return tuple(float(g * s) for s in slopes)
 
 
 def floats(backward):
@@ -92,6 +95,21 @@ def any_numbers(mine, r):
             checks.value(mine.mul, product, *numbers[1:], tolerance=EXACT)
             checks.value(sums, add_gradients, *numbers, tolerance=EXACT)
             checks.value(products, mul_gradients, *numbers, tolerance=EXACT)
+
+
+@knock.check("gradients near the ends of what a float can hold")
+def ends(mine, r):
+    sums, products = floats(mine.add_backward), floats(mine.mul_backward)
+    for scales in [
+        (1, 1e200, 1e200), (1, 1e-200, 1e-200), (1, 1e20, 1), (1, 1, 1e20),
+        (1, 1e200, 1e-200), (1e-200, 1e200, 1e200), (1e200, 1e-200, 1e-200),
+        (1e-100, 1e150, 1e250), (1e100, 1e-150, 1e-250), (1, 1e-20, 1e-20),
+    ]:  # fmt: skip
+        signs = r.choice([(1, 1, 1), (-1, 1, -1), (1, -1, -1)])
+        numbers = [float(x) for x in r.positive(3) * signs * scales]
+        checks.value(mine.add, total, *numbers[1:], tolerance=EXACT)
+        checks.value(sums, add_gradients, *numbers, tolerance=EXACT)
+        checks.value(products, mul_gradients, *numbers, tolerance=EXACT)
 
 
 knock.wrong(
@@ -154,4 +172,25 @@ knock.wrong(
     "product: times the output",
     "you multiply g by y = a * b; what counts is how fast y grows, not how large it is",
     ("return g * b, g * a", "return g * a * b, g * a * b"),
+)
+knock.wrong(
+    "product: through the output",
+    "you get the slopes by dividing the output by an input; a * b may be too large or "
+    "too small for a float where its slopes are not: the slope is the other input",
+    (
+        "return g * b, g * a",
+        "y = a * b\n"
+        "    return g * (y / a if a else b), g * (y / b if b else a)",
+    ),
+)
+knock.wrong(
+    "product: measured",
+    "you measure the slopes by moving the inputs by a fixed step; a large number does "
+    "not change by it at all: the slope of a product is known, it is the other input",
+    (
+        "return g * b, g * a",
+        "ga = (a + 0.5) * b - (a - 0.5) * b\n"
+        "    gb = a * (b + 0.5) - a * (b - 0.5)\n"
+        "    return g * ga, g * gb",
+    ),
 )

@@ -3,6 +3,7 @@
 import math
 
 from minidl.knocks import Grader, checks
+from minidl.knocks.grader import Mistake
 
 knock = Grader(
     hints=[
@@ -46,10 +47,13 @@ GENTLE = [
     named("minus", lambda x: 0.3 - x, lambda x: -1.0),
 ]
 DRIFT = named("drift", lambda x: x + 0.1 * math.sin(x), lambda x: 1 + 0.1 * math.cos(x))
+LENGTH = 5_000
 
 
 def output(x, steps):
-    return x if not steps else output(steps[0][0](x), steps[1:])
+    for i in range(len(steps)):
+        x = steps[i][0](x)
+    return x
 
 
 def gradient(g, x, steps):
@@ -103,38 +107,68 @@ def chains(mine, r):
     agrees(mine, number(r), 0.0, Chain([GENTLE[0], DRIFT, GENTLE[3], SQUARE, CUBE]))
 
 
-@knock.check("a chain of 200 steps, in which every f and df is called once at most")
-def long_chain(mine, r):
-    calls = [0, 0]
+@knock.check("nothing is kept: the same list of steps again, with other numbers")
+def nothing_kept(mine, r):
+    first, second = Chain([SQUARE, CUBE]), Chain([GENTLE[0], DRIFT])
+    x, y, g = 1.5, 2.5, r.choice([7.0, 11.0])
+    steps = Chain(first)
+    what = "compose_backward(g, x, steps), after compose at another x"
+    mine.compose(x, steps)
+    given = f"    steps = {steps}, compose at {x}, compose_backward at {y}"
+    received = mine.compose_backward(g, y, steps)
+    checks.equal(received, gradient(g, y, steps), what, given=given, tolerance=EXACT)
+    what = "compose_backward(g, x, steps), called again"
+    for z in y, x, float(r()), -x:
+        received, given = mine.compose_backward(g, z, steps), f"    x = {z}"
+        expected = gradient(g, z, steps)
+        checks.equal(received, expected, what, given=given, tolerance=EXACT)
+    steps[:] = second  # the same list, with other steps in it
+    what += " with other steps in the same list"
+    for z in -x, x:
+        received, given = mine.compose_backward(g, z, steps), f"    x = {z}"
+        expected = gradient(g, z, steps)
+        checks.equal(received, expected, what, given=given, tolerance=EXACT)
+        expected = output(z, steps)
+        checks.equal(mine.compose(z, steps), expected, "compose", tolerance=EXACT)
 
-    def counted(i, f):
+
+@knock.check("a chain of 5,000 steps, in which every f and df is called once at most")
+def long_chain(mine, r):
+    what = "compose_backward(g, x, steps) of 5,000 steps"
+    calls = {}
+
+    def counted(i, kind, f):
         def function(x):
-            calls[i] += 1
+            calls[i, kind] = calls.get((i, kind), 0) + 1
+            if calls[i, kind] > 1:
+                raise Mistake(
+                    f"{what} calls the same {kind} more than once; once each is "
+                    "enough: keep what goes into every step while you run forwards",
+                    f"{kind} again",
+                )
             return f(x)
 
         return function
 
-    steps = [(counted(0, f), counted(1, df)) for f, df in [DRIFT] * 200]
+    f, df = (lambda x: x + 1e-3 * math.sin(x)), (lambda x: 1 + 1e-3 * math.cos(x))
+    bare = [(f, df)] * LENGTH
+    steps = [(counted(i, "f", f), counted(i, "df", df)) for i in range(LENGTH)]
     given, g, x = list(steps), number(r), number(r)
-    received = mine.compose_backward(g, x, given)
-    counts = list(calls)
-    expected = gradient(g, x, steps)
-    what = "compose_backward(g, x, steps) of 200 steps"
-    checks.equal(received, expected, what, tolerance=EXACT)
-    checks.true(
-        given == steps,
-        f"{what} changes the list of steps: the caller wants it as it was",
-        "changed",
-    )
-    for kind, n in zip(("functions f", "slopes df"), counts):
-        checks.true(
-            n <= 200,
-            f"{what} calls the {kind} {n:,} times; once each is enough: keep what goes "
-            "into every step while you run forwards",
-            tuple(counts),
-        )
-    checks.equal(mine.compose(x, given), output(x, steps), "compose of 200 steps")
-    checks.true(given == steps, "compose changes the list of steps", "changed too")
+    checks.banned(mine, "setrecursionlimit")
+    try:
+        received = mine.compose_backward(g, x, given)
+        calls.clear()
+        forwards = mine.compose(x, given)
+    except RecursionError:
+        raise Mistake(
+            "a function that calls itself for every step: 5,000 steps are too deep for "
+            "that, use a loop",
+            "recursion",
+        ) from None
+    checks.equal(received, gradient(g, x, bare), what, tolerance=EXACT)
+    checks.equal(forwards, output(x, bare), "compose of 5,000 steps", tolerance=EXACT)
+    text = "the list of steps is changed: the caller wants it as it was"
+    checks.true(given == steps, text, "changed")
 
 
 knock.wrong(
@@ -203,5 +237,33 @@ knock.wrong(
         "inputs.append(x)  # what goes into a step is where its slope is taken\n"
         "        x = f(x)",
         "inputs.append(compose(x, steps[: len(inputs)]))",
+    ),
+)
+knock.wrong(
+    "a call for every step",
+    "the gradient is right, but the function calls itself for every step, and Python "
+    "stops that at a depth of 1,000: run through the steps in a loop",
+    ("    inputs = []\n", "    if steps:\n        f, df = steps[0]\n        "
+     "return compose_backward(g, f(x), steps[1:]) * df(x)\n    inputs = []\n"),
+)
+knock.wrong(
+    "kept from compose",
+    "you use the numbers that the last compose left behind; they belong to its x, and "
+    "this call may have another one: run forwards again",
+    (
+        "    for f, _ in steps:\n        x = f(x)\n    return x",
+        "    kept = []\n"
+        "    for f, _ in steps:\n"
+        "        kept.append(x)\n"
+        "        x = f(x)\n"
+        "    compose.kept = list(steps), kept\n"
+        "    return x",
+    ),
+    (
+        "    inputs = []\n    for f, _ in steps:\n        inputs.append(x)  # what "
+        "goes into a step is where its slope is taken\n        x = f(x)\n",
+        '    if getattr(compose, "kept", (None,))[0] != steps:\n'
+        "        compose(x, steps)\n"
+        "    inputs = compose.kept[1]\n",
     ),
 )

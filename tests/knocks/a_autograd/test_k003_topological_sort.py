@@ -97,7 +97,7 @@ def watching(node_class):
         @property
         def inputs(self):
             Watched.spend("ways")
-            return vars(self)["inputs"]
+            return Inputs(vars(self)["inputs"])
 
         @inputs.setter
         def inputs(self, nodes):
@@ -115,10 +115,30 @@ def watching(node_class):
             if cls.limit and cls.spent > cls.limit:
                 raise Mistake(TOO_MUCH[what], what)
 
+    class Inputs(tuple):
+        """A node's inputs; it says how many of them are read."""
+
+        def __iter__(self):
+            for x in tuple.__iter__(self):
+                Watched.spend("inputs")
+                yield x
+
+        def __reversed__(self):
+            return iter(Inputs(self[::-1]))
+
+        def __getitem__(self, at):
+            got = tuple.__getitem__(self, at)
+            for _ in got if isinstance(at, slice) else "1":
+                Watched.spend("inputs")
+            return got
+
     return Watched
 
 
 TOO_MUCH = {
+    "inputs": "topological_order(root) looks through the inputs of the same node from "
+    "the first on whenever it comes back to it: with thousands of inputs that takes "
+    "millions of looks. Go on where you left off, or put all of them on the stack",
     "ways": "topological_order(root) looks at the inputs of the same node again and "
     "again: in a graph where every node is used twice, that doubles with every step. "
     "Visit each node once",
@@ -162,7 +182,24 @@ def random_graphs(mine, r):
         judge(mine.topological_order, mine.Node(*nodes[::-2], name="root"))
 
 
-@knock.check("a chain of 20,000 nodes: no recursion, and no search through lists")
+@knock.check("a node with 3,000 inputs: each of them is looked at a few times only")
+def wide(mine, r):
+    watched = watching(mine.Node)
+    nodes = [watched(name=f"n{i}") for i in range(1_500)]
+    nodes += [watched(nodes[i], name=f"m{i}") for i in range(1_500)]
+    root = watched(*(nodes[i] for i in r.rng.permutation(3_000)), name="root")
+    watched.spent, watched.limit = 0, 150_000
+    order = mine.topological_order(root)
+    watched.limit = 0
+    found = fault(order, root, "topological_order(root)")
+    if found:
+        raise Mistake(*found)
+
+
+CHAIN = "a chain of 20,000 nodes: no recursion, and no search through lists"
+
+
+@knock.check(CHAIN, late=True)
 def chain(mine, r):
     watched = watching(mine.Node)
     root = watched(name="n0")
@@ -197,6 +234,35 @@ def ladder(mine, r):
         found = fault(order, root, "topological_order(root)")
         if found:
             raise Mistake(*found)
+
+
+def by_lists(root):
+    """The order found with lists where sets belong."""
+    order, visited, stack = [], [], [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif id(node) not in visited:
+            visited.append(id(node))
+            stack.append((node, True))
+            stack.extend((x, False) for x in node.inputs)
+    return order
+
+
+@knock.check("the time grows like the number of nodes: no search in lists", late=True)
+def time(mine, r):
+    root = mine.Node(name="n0")
+    for i in range(1, 5_000):
+        root = mine.Node(root, name=f"n{i}")
+    what = "topological_order(root), for a chain of 5,000 nodes,"
+    try:
+        checks.faster(
+            mine.topological_order, by_lists, root, factor=5, what=what, rounds=3
+        )
+    except Mistake as slow:
+        text = slow.message.replace("the plain loop", "a function with lists")
+        raise Mistake(text, slow.evidence) from None
 
 
 knock.wrong(
@@ -288,4 +354,36 @@ knock.wrong(
     "of the first and thinks that all is done",
     ("elif node not in visited:", 'elif not hasattr(node, "visited"):'),
     ("visited.add(node)", "node.visited = True"),
+)
+knock.wrong(
+    "inputs from the first on",
+    "the order is right, but whenever you come back to a node you look through its "
+    "inputs from the first on: put all of them on the stack at once, or keep an "
+    "iterator",
+    (
+        "node, inputs_done = stack.pop()",
+        "node = stack[-1][0]\n"
+        "        rest = [(x, False) for x in node.inputs if x not in visited]\n"
+        "        stack += rest[:1]\n"
+        "        if rest:\n"
+        "            continue\n"
+        "        stack.pop()\n"
+        "        inputs_done = node not in visited\n"
+        "        visited.add(node)",
+    ),
+    (
+        "        elif node not in visited:\n"
+        "            visited.add(node)\n"
+        "            stack.append((node, True))  # come back to it after its inputs\n"
+        "            stack.extend((x, False) for x in node.inputs)\n",
+        "",
+    ),
+)
+knock.wrong(
+    "a list of ids",
+    "the order is right, but you look for ids in a list, which takes longer the longer "
+    "it gets: use a set",
+    ("set(), [(root", "[], [(root"),
+    ("elif node not in visited", "elif id(node) not in visited"),
+    ("visited.add(node)", "visited.append(id(node))"),
 )

@@ -192,26 +192,70 @@ def random_graphs(mine, r):
         look(mine, build, g=float(r()))
 
 
-@knock.check("long graphs: 5,000 nodes deep, 2^60 ways, every local backward once")
-def long_graphs(mine, r):
-    g = float(r())
-    for steps, inputs, slope in (60, 2, 1.0), (5_000, 1, -1.0):
-        graph = Graph(mine).make("n0")
-        graph.once = True
-        for i in range(1, steps + 1):
-            graph.make(f"n{i}", 0.0, [f"n{i - 1}"] * inputs, [slope] * inputs)
-        try:
-            mine.backward(graph.nodes[f"n{steps}"], g)
-        except RecursionError:
-            raise Mistake(
-                "backward calls itself for every input, and a chain of 5,000 nodes is "
-                "too deep for that: walk through topological_order(root)",
-                "recursion",
-            ) from None
-        factor = inputs * slope
-        expected = {f"n{i}": g * factor ** (steps - i) for i in range(steps + 1)}
-        graph.text = [f"{steps:,} nodes, each made {inputs} times from the one before"]
-        graph.compare(expected, f"backward(root, g={g:.3g})")
+@knock.check("gradients of 0 are handed down too; a node may have 300 inputs")
+def zeros(mine, r):
+    s = [float(x) for x in 1.5 + r.positive(4)]
+
+    def slopes_of_zero():
+        graph = Graph(mine).make("x").make("y")
+        graph.make("a", 0.0, "x", s[:1]).make("b", 0.0, "ay", [s[1], 0.0])
+        graph.make("c", 0.0, "b", s[2:3]).make("d", 0.0, "a", s[3:4])
+        return graph.make("root", 0.0, "cd", [0.0, 1.0])
+
+    def cancelled():
+        graph = Graph(mine).make("x").make("a", 0.0, "x", s[:1])
+        graph.make("b", 0.0, "a", s[1:2])
+        return graph.make("root", 0.0, "bb", [s[2], -s[2]])
+
+    def crowd():
+        slopes = [float(i) for i in range(300)]
+        graph = Graph(mine).make("x").make("y").make("a", 0.0, "xy", s[:2])
+        return graph.make("root", 0.0, list("xay") * 100, slopes)
+
+    for build, g in (slopes_of_zero, 3.0), (cancelled, 3.0), (cancelled, 0.0):
+        look(mine, build, g=g)
+        graph = build()
+        mine.backward(graph.nodes["root"], g)
+        counts = [graph.counts.get(name, 0) for name, _, _ in graph.text]
+        pairs = zip(graph.text, counts)
+        missed = [name for (name, _, _), count in pairs if count != 1]
+        text = "".join(missed[:1])
+        checks.true(
+            not missed,
+            f"backward(root, g={g:.3g}): the local backward of {text} must be called "
+            f"just once\n  with\n{graph.drawn()}",
+            np.array(counts),
+        )
+    look(mine, crowd, g=3.0)
+
+
+@knock.check("2^60 ways lead from root to x: every local backward once")
+def ladder(mine, r):
+    long(mine, float(r()), 60, 2, 1.0)
+
+
+@knock.check("5,000 nodes deep, every local backward once", late=True)
+def deep(mine, r):
+    long(mine, float(r()), 5_000, 1, -1.0)
+
+
+def long(mine, g, steps, inputs, slope):
+    graph = Graph(mine).make("n0")
+    graph.once = True
+    for i in range(1, steps + 1):
+        graph.make(f"n{i}", 0.0, [f"n{i - 1}"] * inputs, [slope] * inputs)
+    try:
+        mine.backward(graph.nodes[f"n{steps}"], g)
+    except RecursionError:
+        raise Mistake(
+            "backward calls itself for every input, and a chain of 5,000 nodes is "
+            "too deep for that: walk through topological_order(root)",
+            "recursion",
+        ) from None
+    factor = inputs * slope
+    expected = {f"n{i}": g * factor ** (steps - i) for i in range(steps + 1)}
+    graph.text = [f"{steps:,} nodes, each made {inputs} times from the one before"]
+    graph.compare(expected, f"backward(root, g={g:.3g})")
 
 
 knock.wrong(
@@ -290,4 +334,15 @@ knock.wrong(
     "sign",
     "the sign is wrong: what the uses of a node hand down is added, not subtracted",
     ("x.grad += gx", "x.grad -= gx"),
+)
+knock.wrong(
+    "zeros passed over",
+    "you pass nodes over whose gradient is 0, so their local backward never runs; it "
+    "is to be called just once for every node with inputs",
+    (
+        "    for node in reversed(topological_order(root)):\n",
+        "    for node in reversed(topological_order(root)):\n"
+        "        if node.grad == 0:\n"
+        "            continue\n",
+    ),
 )

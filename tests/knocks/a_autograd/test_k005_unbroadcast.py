@@ -92,6 +92,16 @@ def layout(mine, r):
         checks.value(mine.unbroadcast, oracle, r(*shape)[::-1], to)
         wide = r(*shape[:-1], 2 * shape[-1]).astype(np.float32)
         checks.value(mine.unbroadcast, oracle, wide[..., ::2], to)
+    for shape, to in ((300, 2), (2,)), ((2, 300), (2, 1)):
+        checks.value(mine.unbroadcast, oracle, r(*shape), to)
+    same = np.broadcast_to(r(3), (4, 3))  # every row is the same memory
+    for to in (3,), (4, 1), (1, 3), (4, 3), ():
+        checks.value(mine.unbroadcast, oracle, same, to)
+    for shape in (), (3,), (2, 3):
+        g = r(*shape).astype(np.float32)
+        got = np.asarray(mine.unbroadcast(g, ())).dtype
+        text = f"unbroadcast(g, ()) of a float32 g of shape {shape} must be float32"
+        checks.true(got == np.float32, f"{text}; got {got}", f"() {got}")
 
 
 knock.wrong(
@@ -174,5 +184,15 @@ knock.wrong(
     (
         "return np.sum(g, axis=stretched, keepdims=True)",
         "return np.sum(g, axis=stretched, keepdims=True, dtype=np.float64)",
+    ),
+)
+knock.wrong(
+    "a Python number",
+    "for shape () a Python float comes back: it has lost the dtype of g, and is no "
+    "NumPy number",
+    (
+        "return np.sum(g, axis=stretched, keepdims=True)",
+        "g = np.sum(g, axis=stretched, keepdims=True)\n"
+        "    return g if shape else float(g)",
     ),
 )

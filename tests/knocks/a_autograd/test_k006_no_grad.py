@@ -169,6 +169,18 @@ def detached(mine, r):
                 x.data[...] = 7
                 shared = bool((d.data == 7).all())
             notes.see(shared, True, "detach(x) must share the memory of x, not copy it")
+    views = r(2, 3).T, r(6)[::2], r(3)[::-1], r(2, 3, 2)[:, 1], r.integers(9, 3, 2).T
+    for data in views:
+        with switched(mine):
+            x = mine.Value(data)
+            d = mine.detach(x).data
+            alike = getattr(d, "shape", None) == data.shape and d.dtype == data.dtype
+            alike = alike and np.array_equal(d, data)
+            notes.see(alike, True, "detach(x) must keep the numbers of a view")
+            data[...] = 7
+            shared = alike and bool((d == 7).all())
+            notes.see(shared, True, "detach(x) must share the memory of x, not copy "
+                      "it, also if x.data is a view with other strides")
     notes.end()
 
 
@@ -275,5 +287,24 @@ knock.wrong(
         "return Value(x.data)",
         "Value.recording = False\n    y = Value(x.data)\n    Value.recording = True\n"
         "    return y",
+    ),
+)
+knock.wrong(
+    "copied if it is a view",
+    "the data is laid out afresh, which copies it if it is a view, such as a "
+    "transposed array: hand on x.data as it is",
+    ("return Value(x.data)", 'return Value(np.asarray(x.data, order="C"))'),
+)
+knock.wrong(
+    "counted",
+    "you count open blocks and switch on at the end of the last; the switch may have "
+    "been off before the first: put back what was there",
+    (
+        "    before = Value.recording\n",
+        "    no_grad.open = getattr(no_grad, 'open', 0) + 1\n",
+    ),
+    (
+        "        Value.recording = before\n",
+        "        no_grad.open -= 1\n        Value.recording = no_grad.open == 0\n",
     ),
 )

@@ -45,10 +45,10 @@ def judge(mine, cases, r, expected):
         )
         text += "".join(f"\n    also misjudged: {c[0]}" for c in missed[1:4])
         raise Mistake(text, verdicts)
-    if expected:
-        for case, (_, changed) in zip(cases, seen):
-            sentence = f"check_gradient changes xs, with {case[0]}"
-            checks.true(not changed, sentence, "xs changed")
+    for case, (_, changed) in zip(cases, seen):
+        sentence = f"check_gradient changes xs, with {case[0]}"
+        evidence = "xs changed" if expected else "xs spoiled by backward"
+        checks.true(not changed, sentence, evidence)
 
 
 def apart(r, *shape):
@@ -104,6 +104,9 @@ def right_cases(r):
          lambda g, x: (g @ w.T,), [r(1, m)]),
         ("f = a + b * c, three arguments", lambda a, b, c: a + b * c,
          lambda g, a, b, c: (g.sum(), (g * c).sum(0), g * b), [r(), r(m), r(n, m)]),
+        ("f = 30 a + 0.1 b, a large and a small gradient",
+         lambda a, b: 30 * a + 0.1 * b, lambda g, a, b: (30 * g, 0.1 * g),
+         [r(2), r(2)]),
     ]
     return cases
 
@@ -122,7 +125,9 @@ def wrong_formulas(r):
     """Wrong numbers in the right shape."""
     n, m = r.size(2, 3), r.size(2, 4)
     x, k = apart(r, n, m), r.size(2, 3)
-    big = apart(r, 6, 6)
+    big, many = apart(r, 6, 6), apart(r, 20, 15)
+    mixed = np.where(np.arange(12) % 2, 3000.0, 0.003)
+    small = np.where(np.arange(12) % 2, 3000.0, 0.006)
 
     def last(gradient):
         gradient = np.array(gradient)
@@ -192,6 +197,16 @@ def wrong_formulas(r):
          lambda g, x: (g * softmax(x),), [x]),
         ("f = softmax(x), a gradient of 0 (what ones from above would give)", softmax,
          lambda g, x: (0 * g,), [x]),
+        ("f = 3000 a + 0.003 b, the gradient of b twice too large",
+         lambda a, b: 3000 * a + 0.003 * b, lambda g, a, b: (3000 * g, 0.006 * g),
+         [r(12), r(12)]),
+        ("f = 0.003 a + 3000 b, the gradient of a twice too large",
+         lambda a, b: 0.003 * a + 3000 * b, lambda g, a, b: (0.006 * g, 3000 * g),
+         [r(12), r(12)]),
+        ("f = c * x, c = 0.003, 3000, 0.003, ...: wrong only where c is small",
+         lambda x: mixed * x, lambda g, x: (small * g,), [r(12)]),
+        ("f = x * x with 300 numbers, wrong only in the last", square,
+         lambda g, x: last(2 * g * x), [many]),
     ]
 
 
@@ -255,6 +270,26 @@ def simplest(mine, r):
     for case, received, expected in zip(cases, verdicts, (True, False, False, False)):
         words = "accepts" if received else "rejects"
         checks.true(received == expected, text.format(words, case[0]), verdicts)
+
+
+@knock.check("g is drawn by rng: another one gives another g, the same the same")
+def drawn(mine, r):
+    seed, x, first = int(r.integers(1000)), apart(r, 3), []
+
+    def backward(g, x):
+        got.append(g.copy())
+        return (2 * g * x,)
+
+    for rng in map(np.random.default_rng, (seed, seed, seed + 1)):
+        got = []
+        mine.check_gradient(square, backward, [x], rng)
+        checks.true(got, "check_gradient never calls backward", "not called")
+        first.append(got[0])
+    text = "check_gradient draws {} g from {}: use rng, which it is given"
+    same = np.array_equal(first[0], first[1])
+    checks.true(same, text.format("another", "two equal Generators"), "not from rng")
+    same = np.array_equal(first[0], first[2])
+    checks.true(not same, text.format("the same", "different Generators"), "always so")
 
 
 @knock.check("right backward functions of all kinds are accepted", points=2)
@@ -399,4 +434,28 @@ knock.wrong(
     ("above = np.sum(g * f(*xs))", "above = f(*xs)"),
     ("below = np.sum(g * f(*xs))", "below = f(*xs)"),
     ("(above - below) / (2 * h)", "np.sum(g * (above - below)) / (2 * h)"),
+)
+knock.wrong(
+    "measured by the largest",
+    "you measure an error by the largest element of the gradient; a small element "
+    "beside it may then be all wrong: measure each by its own size",
+    (
+        "rtol=1e-5, atol=1e-7",
+        "rtol=0, atol=1e-7 + 1e-5 * abs(numeric).max()",
+    ),
+)
+knock.wrong(
+    "a generator of its own",
+    "you draw g with a generator of your own, the same g at every call: use rng",
+    (
+        "rng.standard_normal(np.shape(f(*xs)))",
+        "np.random.default_rng(0).standard_normal(np.shape(f(*xs)))",
+    ),
+)
+knock.wrong(
+    "spoiled by backward",
+    "you give backward the caller's own arrays; if it writes into them, they stay "
+    "spoiled: give it copies",
+    ("xs = [x.copy() for x in xs]", "xs = list(xs)"),
+    ("backward(*given)", "backward(g, *xs)"),
 )

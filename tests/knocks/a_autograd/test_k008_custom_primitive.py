@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from functools import wraps
 
 import numpy as np
 
@@ -138,6 +139,32 @@ def softsign_value(mine, r):
     checks.value(mine.softsign, softsign, x)
     checks.value(mine.softsign, softsign, r(3, 4).T)
     checks.value(mine.softsign, softsign, r(0, 2))
+    tiny = np.array([0.0, 3e-9, -4e-12])
+    checks.value(_scaled(mine.softsign), _scaled(softsign), tiny)
+
+
+def alone(vjp, name):
+    """A vjp called by itself, from arrays to an array."""
+
+    def function(g, *xs):
+        found = vjp(*(minidl.Tensor(np.asarray(a)) for a in (g, *xs)))
+        if not isinstance(found, minidl.Tensor):
+            kind = type(found).__name__
+            raise Mistake(f"{name} must give a Tensor; got {kind}", kind)
+        return found.data
+
+    function.__name__ = name
+    return function
+
+
+def _scaled(f):
+    """``f``'s results times 1e9."""
+
+    @wraps(f)
+    def function(*args):
+        return np.asarray(f(*args)) * 1e9
+
+    return function
 
 
 @knock.check("softsign: first derivative")
@@ -167,6 +194,30 @@ def hypot_value(mine, r):
         checks.value(mine.hypot, hypot, r(*one), r(*two))
     a, b = r(3, 4).astype("float32"), r(4, 3).astype("float32").T
     checks.value(mine.hypot, hypot, a, b)
+    checks.value(mine.hypot, hypot, np.zeros(2), np.zeros(2))
+    a, b = np.array([0.0, 3e-9, -5e-15]), np.array([0.0, -4e-9, 12e-15])
+    checks.value(_scaled(mine.hypot), _scaled(hypot), a, b)
+    for i in range(len(a)):
+        got, want = mine.hypot(a[i:], b[i:])[:1], hypot(a[i:], b[i:])[:1]
+        checks.equal(got, want, f"hypot({a[i]:g}, {b[i]:g})", tolerance=(1e-9, 0))
+    large = np.array([3e100, 1.0]), np.array([4e100, -1e8])
+    checks.value(mine.hypot, hypot, *large)
+
+
+@knock.check("hypot: each vjp by itself gives the broadcast shape of g, unsummed")
+def hypot_alone(mine, r):
+    for one, two in [((3,), (3,)), *pairs(r), ((1,), (1, 1))]:
+        a, b = away(r, *one), away(r, *two)
+        y = hypot(a, b)
+        g, (wide, high) = r(*y.shape), np.broadcast_arrays(a, b)
+        want = hypot_gradient_a(g, wide, high), hypot_gradient_b(g, wide, high)
+        for i, name in enumerate(("hypot_vjp_a", "hypot_vjp_b")):
+            vjp = alone(getattr(mine, name), name)
+            checks.value(vjp, lambda *_, w=want[i]: w, g, y, a, b, again=False)
+    g, a, b = np.array([2.0]), np.array([3e-9]), np.array([4e-9])
+    for name, want in (("hypot_vjp_a", 1.2), ("hypot_vjp_b", 1.6)):
+        got = alone(getattr(mine, name), name)(g, hypot(a, b), a, b)
+        checks.equal(got, np.array([want]), f"{name} at a = 3e-9, b = 4e-9, g = 2")
 
 
 @knock.check("hypot: first derivatives by both arguments, also broadcast")
@@ -182,7 +233,7 @@ def hypot_first(mine, r):
 @knock.check("hypot: second derivatives, the mixed ones too", points=2)
 def hypot_second(mine, r):
     with primitives(mine) as (_, op):
-        for shape in ((2,), *named(r)):
+        for shape in ((2,), (1, 3), ()):
             args = r(*shape), away(r, *shape), away(r, *shape)
             for i, oracle in enumerate((hypot_gradient_a, hypot_gradient_b)):
                 name = f"hypot_vjp_{'ab'[i]}"
@@ -248,6 +299,32 @@ knock.wrong(
     "sum of sizes",
     "hypot is the root of the sum of squares, not the sum of the sizes",
     ("np.sqrt(a * a + b * b)", "np.abs(a) + np.abs(b)"),
+)
+knock.wrong(
+    "a small number under the root",
+    "a small number is added under the root: hypot(0, 0) is 0, and hypot of tiny "
+    "numbers is as exact as any",
+    ("np.sqrt(a * a + b * b)", "np.sqrt(a * a + b * b + 1e-12)"),
+)
+knock.wrong(
+    "a small number added to y",
+    "a small number is added to y: where a and b are tiny it is not small",
+    ("return g * (a / y)", "return g * (a / (y + 1e-12))"),
+    ("return g * (b / y)", "return g * (b / (y + 1e-12))"),
+)
+knock.wrong(
+    "summed already",
+    "your vjp adds up what was broadcast: the engine does that, after it; give the "
+    "shape of g",
+    (
+        "return g * (a / y)",
+        "ga = g * (a / y)\n"
+        "    while ga.ndim > a.ndim:\n        ga = ga.sum(0)\n"
+        "    for axis, n in enumerate(a.shape):\n"
+        "        if n < ga.shape[axis]:\n"
+        "            ga = ga.sum(axis, keepdim=True)\n"
+        "    return ga",
+    ),
 )
 knock.wrong(
     "root forgotten",

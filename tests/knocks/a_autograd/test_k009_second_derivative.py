@@ -152,10 +152,16 @@ def nth_value(mine, r):
         for f in curves(r.choice([2.0, 3.0])):
             shape = [(3,), (1, 2), (), (2, 1, 2), (1,)][(n + r.size(0, 4)) % 5]
             x = np.asarray(r(*shape) * 0.5)
-            checks.value(mine.nth_derivative, nth, f, x, n)
+            checks.value(mine.nth_derivative, nth, f, x, n, again=n % 2 == 0)
             f.calls = 0
             mine.nth_derivative(f, x, n)
             once(f, "nth_derivative")
+    w = minidl.Tensor(np.asarray(2.0), True)
+    f = Curve("sin(w x)", lambda x: minidl.sin(x * w), curves(2.0)[0].derivative)
+    checks.value(mine.nth_derivative, nth, f, r(2), 2)
+    f.calls = 0
+    mine.nth_derivative(f, r(2), 2)
+    once(f, "nth_derivative", [w])
     x = r(4, 2).astype("float32").T * np.float32(0.5)
     checks.value(mine.nth_derivative, nth, curves(2.0)[0], x, 3)
 
@@ -200,6 +206,24 @@ def penalty_value(mine, r):
         y = mine.gradient_penalty(f, x.copy())
         once(f, "gradient_penalty", [f.w, f.u])
         _a_tensor(y)
+    f = Critic(r(3, 2).astype("float32"), r(2).astype("float32"))
+    for x in (r(2, 3).astype("float32"), r(3, 2).astype("float32").T):
+        checks.value(mine.gradient_penalty, _single(oracle), f, x)
+        y = mine.gradient_penalty(f, x.copy())
+        checks.true(
+            y.dtype == "float32",
+            f"gradient_penalty of float32 x and weights must be float32; got {y.dtype}",
+            f"dtype of the penalty {y.dtype}",
+        )
+    f = Critic(r(1, 2), 2 * r(2))
+    checks.value(mine.gradient_penalty, oracle, f, r(r.size(2, 4)))
+
+
+def _single(oracle):
+    def function(f, x):
+        return oracle(f, x).astype("float32")
+
+    return function
 
 
 def _a_tensor(y):
@@ -323,6 +347,11 @@ knock.wrong(
     "penalty: nothing subtracted",
     "the slope is to be 1, not 0: subtract 1 from the length before you square it",
     ("((length - 1) ** 2).mean()", "(length ** 2).mean()"),
+)
+knock.wrong(
+    "penalty: float64",
+    "the penalty of float32 x and weights is float64: make no float64 on the way",
+    ("((length - 1) ** 2).mean()", '((length - 1) ** 2).to("float64").mean()'),
 )
 knock.wrong(
     "penalty: sum over the rows",

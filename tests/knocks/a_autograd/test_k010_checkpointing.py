@@ -136,7 +136,7 @@ def forwards(mine, r):
 
 @knock.check("backward: the gradient, as without checkpoints", points=2)
 def gradient(mine, r):
-    for n, every in sizes(r):
+    for n, every in [*sizes(r), (300, 17)]:
         chain = Chain(r, n, r.size(2, 3))
         x = r(r.size(1, 3), chain.d)
         g, inputs = r(*x.shape), chain.inputs(x)

@@ -76,13 +76,22 @@ def contiguous(shape):
     return np.array(strides, np.int64)
 
 
+def numbered(shape):
+    """The places of the first neighbours along each axis, by NumPy."""
+    units = np.eye(len(shape), dtype=int)
+    return np.array([np.ravel_multi_index(u, shape) for u in units], np.int64)
+
+
 @knock.check("the strides of a small matrix, of a row, of shapes with up to 4 axes")
 def contiguous_(mine, r):
     sizes = r.size(2, 4), r.size(3, 5)
     shapes = [sizes, (r.size(2, 5),), shape_of(r, 3), shape_of(r, 4)]
     shapes += [(1, 4), (3, 1), (1,), (2, 1, 3), ()]
+    shapes += [sizes[::-1], shapes[2][::-1], (4, 1), (1, 3)]
     for shape in shapes:
         checks.value(whole(mine.contiguous_strides, len(shape)), contiguous, shape)
+    large = (300, 1000, 70000)
+    checks.value(whole(mine.contiguous_strides, 3), numbered, large)
 
 
 @knock.check("the place in memory of x[index], for any strides")
@@ -97,6 +106,15 @@ def offset(mine, r):
         expected = int(there) - int(start)  # the elements are their own places
         strides = numpys(array)
         checks.value(mine.element_offset, lambda *_, e=expected: e, index, strides)
+    for _ in range(2):  # one index, in the same places in other orders and directions
+        for strides in [(7, 300, 2), (300, 2, 7), (2, 7, 300), (2, 7, -300), (7, 2, 0)]:
+            for index in [(1, 2, 500), (2, 1, 500), (500, 1, 2), (0, 0, 1)]:
+                e = 0
+                for i, stride in zip(index, strides):
+                    e += i * stride
+                what = f"element_offset({index}, {strides})"
+                got = checks.call(mine.element_offset, index, strides)
+                checks.equal(got, e, what)
 
 
 @knock.check("the strides of transposed arrays")
@@ -111,6 +129,8 @@ def transposed(mine, r):
     cases.append(r.choice([(1, 3, 0, 2), (2, 0, 3, 1), (1, 2, 3, 0)]))
     for axes in cases:
         strides = tuple(int(s) for s in r.rng.permutation(np.arange(20))[: len(axes)])
+        for given in (strides, strides[::-1], tuple(1000 - s for s in strides)):
+            checks.value(whole(mine.transpose_strides, len(axes)), oracle, given, axes)
         checks.value(whole(mine.transpose_strides, len(axes)), oracle, strides, axes)
 
 
@@ -125,6 +145,11 @@ def broadcast(mine, r):
         column,
         (np.arange(n * m).reshape(n, m), (n, m)),
         (np.arange(n * m).reshape(n, m), (2, k, n, m)),
+        (np.arange(n * m).reshape(m, n).T, (2, k, n, m)),
+        (np.arange(n * m).reshape(n, m)[::-1], (2, k, n, m)),
+        (np.arange(n * n).reshape(n, n), (n, n, n)),
+        (np.arange(n * n).reshape(n, n).T, (n, n, n)),
+        (np.arange(600).reshape(2, 300), (2, 2, 300)),
         (np.arange(n * m).reshape(m, n).T, (k, n, m)),
         (np.arange(n * m).reshape(n, 1, m), (n, k, m)),
         (np.arange(n * m).reshape(n, 1, m), (2, n, 1, m)),
@@ -142,7 +167,7 @@ def broadcast(mine, r):
             found = checks.call(f, shape, strides, to)
             checks.equal(
                 places(to, found),
-                np.array(np.broadcast_to(x, to)) - x.ravel()[0],
+                np.array(np.broadcast_to(x, to)) - x[(0,) * x.ndim],
                 f"broadcast_strides{shape, strides, to} gives {tuple(found.tolist())}; "
                 "the places in memory that these strides lead to",
             )
@@ -197,6 +222,18 @@ knock.wrong(
     "strides not signed",
     "a negative stride goes back in memory: keep its sign",
     ("sum(i * stride for", "sum(i * abs(stride) for"),
+)
+knock.wrong(
+    "remembered by the index",
+    "an earlier answer comes back: you remember places by something that two different "
+    "questions have in common; the place depends on each index with its own stride",
+    (
+        "    return sum(i * stride for i, stride in zip(index, strides))",
+        "    key = tuple(index), tuple(sorted(strides))\n"
+        "    place = sum(i * stride for i, stride in zip(index, strides))\n"
+        "    return known.setdefault(key, place)",
+    ),
+    ("import numpy as np\n", "import numpy as np\n\nknown = {}\n"),
 )
 knock.wrong(
     "inverse permutation",

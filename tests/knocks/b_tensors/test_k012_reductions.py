@@ -78,7 +78,7 @@ def backward(name):
         for to, places in groups(x.shape, axis, keepdims)[1].items():
             values = [float(x[at]) for at in places]
             for at in places:
-                out[at] = g[to] * SLOPE[name](float(x[at]), values)
+                out[at] = float(g[to]) * SLOPE[name](float(x[at]), values)
         return out
 
     return function
@@ -87,7 +87,7 @@ def backward(name):
 AXES = [
     *(None, 0, 1, 2, -1, -2, -3),
     *((0, 1), (0, 2), (1, 2), (2, 0), (2, 1), (-1, 0), (0, -1), (-2, -1), (-2, 0)),
-    *((1,), (0, 1, 2)),
+    *((1,), (0, 1, 2), ()),
 ]
 
 
@@ -137,10 +137,29 @@ def layout(mine, r):
     x = r(4, 2 * r.size(2, 3), 3).astype(np.float32)[::-1, ::2].swapaxes(0, 2)
     for name in FORWARD:
         f, oracle = getattr(mine, f"{name}_backward"), backward(name)
-        for axis in (None, 0, 2, (1, 2)):
+        for axis in (None, 2, (1, 2)):
             kept = groups(x.shape, axis, False)[0]
             g = r(*kept[::-1]).astype(np.float32).T
             checks.value(f, oracle, g, x, axis=axis)
+        square = r(3, 3).T
+        for axis in (0, 1, -1):
+            checks.value(f, oracle, r(3), square, axis=axis)
+        many = r(300, 1)
+        checks.value(f, oracle, np.asarray(r()), many, again=False)
+        checks.value(f, oracle, r(2), r(3, 2) + 1e4, axis=0)
+
+
+@knock.check("the dtype is that of x, also where g has another")
+def mixed(mine, r):
+    x = r(r.size(2, 3), r.size(2, 3))
+    for name in FORWARD:
+        f, oracle = getattr(mine, f"{name}_backward"), backward(name)
+        for axis, keepdims in ((None, False), (1, False), (0, True)):
+            g = r(*groups(x.shape, axis, keepdims)[0])
+            options = {"axis": axis, "keepdims": keepdims}
+            checks.value(f, oracle, g, x.astype("float32"), **options)
+            rough, g = (1e-5, 1e-6), np.asarray(g, "float32")
+            checks.value(f, oracle, g, x, tolerance=rough, **options)
 
 
 knock.wrong(
@@ -148,7 +167,7 @@ knock.wrong(
     "you give ones: that is dy/dx alone; every element must get its share of g, the "
     "gradient from above",
     (
-        "return np.broadcast_to(g, x.shape).copy()",
+        "return np.broadcast_to(g, x.shape).astype(x.dtype)",
         "return np.ones_like(x)",
     ),
 )
@@ -234,5 +253,11 @@ knock.wrong(
 knock.wrong(
     "always float64",
     "the result is float64 even where x is float32: do not multiply by float64 ones",
-    ("np.broadcast_to(g, x.shape).copy()", "g * np.ones(x.shape)"),
+    ("np.broadcast_to(g, x.shape).astype(x.dtype)", "g * np.ones(x.shape)"),
+)
+knock.wrong(
+    "dtype of g",
+    "the result has the dtype of g where that is another: the gradient of x has the "
+    "dtype of x",
+    ("np.broadcast_to(g, x.shape).astype(x.dtype)", "np.broadcast_to(g, x.shape)"),
 )

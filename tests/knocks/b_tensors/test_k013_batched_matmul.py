@@ -121,8 +121,27 @@ def layout(mine, r):
     a = r(s, 2 * k, n).swapaxes(-1, -2)[..., ::2]
     b, g = r(k, m)[::-1, ::-1], r(n, m, s).transpose(2, 0, 1)
     checks.value(mine.matmul_backward, backward, g, a, b)
+    for size in (2, 3):  # square, and stored column by column
+        turned = [r(size, size, size).transpose(0, 2, 1) for _ in range(3)]
+        whole = [r(size, size, size).T for _ in range(3)]
+        plain = [r(size, size, size) for _ in range(3)]
+        for way in np.ndindex(2, 2, 2):
+            mixed = [(plain, turned)[w][i] for i, w in enumerate(way)]
+            checks.value(mine.matmul_backward, backward, *(x[0] for x in mixed))
+        checks.value(mine.matmul_backward, backward, *turned)
+        checks.value(mine.matmul_backward, backward, *whole)
 
 
+knock.wrong(
+    "transposed views",
+    "a square matrix that is a transposed view is a matrix like any other: how it lies "
+    "in memory says nothing about what it means",
+    (
+        "ga = g @ b.swapaxes(-1, -2)",
+        "ga = g @ (b if b.ndim == 2 and not b.flags.c_contiguous and b.shape[0] == "
+        "b.shape[1]\n              else b.swapaxes(-1, -2))",
+    ),
+)
 knock.wrong(
     "upstream ignored",
     "g is ignored: your gradients are those of the plain sum of all elements of a @ b",

@@ -6,6 +6,7 @@ from functools import wraps
 import numpy as np
 
 from minidl.knocks import Grader, checks
+from minidl.knocks.grader import Mistake
 
 knock = Grader(
     hints=[
@@ -17,7 +18,7 @@ knock = Grader(
         "y = top.squeeze(axis) + np.log(np.exp(x - top).sum(axis)), the logarithm "
         "inside of \"with np.errstate(divide='ignore')\". Gradient: e = np.exp(x - "
         "top), s = e.sum(axis, keepdims=True), np.expand_dims(g, axis) * e / "
-        "np.where(s > 0, s, 1).",
+        "np.where(s > 0, s, 1), as the dtype of x.",
     ],
 )
 
@@ -78,7 +79,7 @@ def backward(g, x, axis):
             if x[at] > -np.inf:
                 with np.errstate(over="ignore"):
                     apart = [np.exp(float(x[b]) - float(x[at])) for b in places]
-                out[at] = g[to] / sum(apart)
+                out[at] = float(g[to]) / sum(apart)
     return out
 
 
@@ -87,7 +88,11 @@ def agree(mine, r, x, axis):
     g = r(*forward(x, axis).T.shape).astype(x.dtype).T
     checks.value(muted(mine.logsumexp), forward, x, axis)
     no_warning(mine.logsumexp, x, axis)
-    checks.value(muted(mine.logsumexp_backward), backward, g, x, axis)
+    gx = checks.value(muted(mine.logsumexp_backward), backward, g, x, axis)
+    rest = np.where(x == -np.inf, gx, 0)
+    if rest.any():
+        text = "logsumexp_backward must give exactly 0 where x is -inf; got "
+        raise Mistake(f"{text}{np.abs(rest).max():.3g}", rest * 1e30)
     no_warning(mine.logsumexp_backward, g, x, axis)
 
 
@@ -123,6 +128,13 @@ def huge(mine, r):
     agree(mine, r, r(n + 1, n) + 2000 * np.arange(-1, n - 1), 0)
     agree(mine, r, r(n, n) * 1e4, 0)
     agree(mine, r, np.array([1e30, -1e30, 0, 1e4]), 0)
+    agree(mine, r, np.array([[1e300, -1e300], [-1e300, -1e300]]), 1)
+    agree(mine, r, np.array([[3e35, -1e36], [-1e36, 1e36]], np.float32), 1)
+    x, g = np.full((2, 300), 5.0), r(2)
+    checks.value(mine.logsumexp, forward, x, 1, again=False)
+    shares = np.repeat(g[:, None] / 300, 300, 1)
+    f = mine.logsumexp_backward
+    checks.value(f, lambda *_: shares, g, x, 1, again=False)
     agree(mine, r, np.full((2, n), -1e4), 1)
     checks.value(muted(mine.logsumexp), forward, np.full((2, n), -1e30), 1)
 
@@ -152,6 +164,11 @@ def layout(mine, r):
     agree(mine, r, (r(n, 3) + 100).astype(np.float32), 1)
     agree(mine, r, (r(n, 3) - 120).astype(np.float32), 1)
     agree(mine, r, np.array([[1e30, 0], [-np.inf, -np.inf]], np.float32), 1)
+    agree(mine, r, r(3, 3).T, 1)
+    x, f = r(3, 3), mine.logsumexp_backward
+    checks.value(f, backward, r(3), x.astype(np.float32), 1)
+    g = r(3).astype(np.float32)
+    checks.value(f, backward, g, x, 1, tolerance=(1e-5, 1e-6))
     y = mine.logsumexp(r(3).astype(np.float32), 0)
     checks.true(
         type(y) is float or getattr(y, "dtype", None) == np.float32,
@@ -216,14 +233,14 @@ knock.wrong(
 knock.wrong(
     "upstream ignored",
     "this is the softmax alone: multiply it by g, the gradient from above",
-    ("return np.expand_dims(g, axis) * terms", "return terms"),
+    ("    softmax *= np.expand_dims(g, axis)", "    # none"),
 )
 knock.wrong(
     "upstream spread",
     "every element gets all of g; it must get its share only, the softmax",
     (
-        "* terms / np.maximum(total, 1)",
-        "* np.isfinite(x).astype(x.dtype)",
+        "terms / np.maximum(total, 1)",
+        "np.isfinite(x).astype(x.dtype)",
     ),
 )
 knock.wrong(
@@ -235,7 +252,7 @@ knock.wrong(
     "upstream on the wrong axis",
     "g has lost the axis: without np.expand_dims(g, axis) it is spread along another "
     "one",
-    ("return np.expand_dims(g, axis) * terms", "return g * terms"),
+    ("softmax *= np.expand_dims(g, axis)", "softmax = softmax * g"),
 )
 knock.wrong(
     "gradient overflows",
@@ -248,4 +265,20 @@ knock.wrong(
     "gradient NaN from -inf",
     "where all are -inf there are no shares: the gradient is 0 there, not 0 / 0",
     ("terms / np.maximum(total, 1)", "terms / total"),
+)
+knock.wrong(
+    "distances cut off",
+    "where x is -inf the gradient must be exactly 0; yours is a tiny number, as if the "
+    "distance from the maximum were cut off somewhere",
+    (
+        "    terms = np.exp(x - top)\n",
+        "    terms = np.exp(np.maximum(x - top, -80)) * (x.max(axis, keepdims=True) > "
+        "-np.inf)\n",
+    ),
+)
+knock.wrong(
+    "dtype of g",
+    "the result has the dtype of g where that is another: the gradient of x has the "
+    "dtype of x",
+    ("softmax *= np.expand_dims(", "softmax = softmax * np.expand_dims("),
 )

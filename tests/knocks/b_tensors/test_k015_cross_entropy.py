@@ -50,7 +50,7 @@ def no_warning(f, *args):
 
 def distances(row, label):
     """How far every logit of a row is above that of the label."""
-    return [float(z) - float(row[label]) for z in row]
+    return row.astype(float) - float(row[label])
 
 
 def forward(logits, labels):
@@ -81,12 +81,13 @@ def draw(r, n, c):
     return r(n, c) * 2, r.rng.permutation(labels)
 
 
-def agree(mine, r, logits, labels, g=None):
+def agree(mine, r, logits, labels, g=None, again=True):
     """Both functions against the loops, and without a warning."""
+    f, back = muted(mine.cross_entropy), muted(mine.cross_entropy_backward)
     g = np.asarray(r() * 2, logits.dtype) if g is None else g
-    checks.value(muted(mine.cross_entropy), forward, logits, labels)
+    checks.value(f, forward, logits, labels, again=again)
     no_warning(mine.cross_entropy, logits, labels)
-    checks.value(muted(mine.cross_entropy_backward), backward, g, logits, labels)
+    checks.value(back, backward, g, logits, labels, again=again)
     no_warning(mine.cross_entropy_backward, g, logits, labels)
 
 
@@ -123,10 +124,10 @@ def huge(mine, r):
     logits, labels = draw(r, n, c)
     agree(mine, r, logits + 1e4, labels)
     agree(mine, r, logits - 1e4, labels)
-    agree(mine, r, logits + 2000 * np.arange(n)[:, None], labels)
+    agree(mine, r, logits + 2000 * np.arange(n)[:, None], labels, again=False)
     agree(mine, r, np.full((n, c), -1e4), labels)
     logits[np.arange(n), labels] += 1e4
-    agree(mine, r, logits, labels)
+    agree(mine, r, logits, labels, again=False)
 
 
 @knock.check("sure, and wrong by 1e4: the loss is as large, without a warning")
@@ -137,6 +138,26 @@ def surprise(mine, r):
     agree(mine, r, logits, (labels + 1) % c)
     agree(mine, r, logits * -1e4, labels)
     agree(mine, r, np.array([[0.0, 60.0]]), np.array([0]))
+    agree(mine, r, np.array([[1e300, -1e300]]), np.array([1]))
+    agree(mine, r, np.array([[1e36, -1e36]], np.float32), np.array([1]))
+
+
+@knock.check("equal logits of 1e17: the loss is log C, nothing is swallowed")
+def swallowed(mine, r):
+    n, c = r.size(1, 3), r.size(2, 4)
+    _, labels = draw(r, n, c)
+    for size in (1e17, -1e17, 1e300):
+        agree(mine, r, np.full((n, c), size), labels)
+    steps = r.integers(4, n, c) * 0.25  # exact in float32 at 1e6
+    agree(mine, r, (steps + 1e6).astype(np.float32), labels)
+    agree(mine, r, (steps - 1e6).astype(np.float32), labels)
+
+
+@knock.check("hundreds of classes, hundreds of examples")
+def many(mine, r):
+    agree(mine, r, *draw(r, 300, 2), again=False)
+    labels = np.array([r.size(130, 199), r.size(260, 299)])
+    agree(mine, r, r(2, 300), labels, again=False)
 
 
 @knock.check("float32 stays float32; views with other strides are right too")
@@ -153,6 +174,11 @@ def layout(mine, r):
     )
     agree(mine, r, logits, labels[1::2])
     agree(mine, r, logits, labels[1::2], g=0.5)
+    agree(mine, r, logits, labels[1::2], g=np.float64(0.5))
+    agree(mine, r, logits, labels[1::2], g=np.asarray(r()))
+    two = r(2, c), draw(r, 2, c)[1]
+    checks.value(mine.cross_entropy_backward, backward, np.float32(0.5), *two)
+    agree(mine, r, r(3, 3).T, draw(r, 3, 3)[1])
     agree(mine, r, logits + np.float32(100), labels[::2])
     agree(mine, r, logits - np.float32(120), labels[::2])
     sure = np.array([[1e4, 0], [0, 1e4]], np.float32)
@@ -222,7 +248,7 @@ knock.wrong(
 knock.wrong(
     "small number in the logarithm",
     "a small number added to p keeps log from 0, but the loss can then never be more "
-    "than 27.6: work with log p = logits - logsumexp(logits) instead",
+    "than 27.6: work with log p = z - log(sum of e^z) instead, z = logits - maximum",
     (
         "return (log_total - shifted[rows, labels]).mean()",
         "p = np.exp(shifted[rows, labels] - log_total)\n"
@@ -231,8 +257,8 @@ knock.wrong(
 )
 knock.wrong(
     "log of a p of 0",
-    "a p of 0 has no logarithm: do not go by way of p, but take log p = logits - "
-    "logsumexp(logits)",
+    "a p of 0 has no logarithm: do not go by way of p, but take log p = z - log(sum of "
+    "e^z), z = logits - maximum",
     (
         "return (log_total - shifted[rows, labels]).mean()",
         "p = np.exp(shifted[rows, labels]) / np.exp(log_total)\n    return "
@@ -251,17 +277,17 @@ knock.wrong(
 knock.wrong(
     "upstream ignored",
     "g is ignored: the gradient that comes in from above multiplies all of this",
-    ("return g * p / len(labels)", "return p / len(labels)"),
+    ("    p *= g", "    # none"),
 )
 knock.wrong(
     "gradient not divided by N",
     "the loss is a mean over N examples: divide its gradient by N",
-    ("return g * p / len(labels)", "return g * p"),
+    ("return p / len(labels)", "return p"),
 )
 knock.wrong(
     "gradient divided by N * C",
     "you divide by N * C: the loss is a mean over the N examples only",
-    ("return g * p / len(labels)", "return g * p / logits.size"),
+    ("return p / len(labels)", "return p / logits.size"),
 )
 knock.wrong(
     "labels forgotten",
@@ -271,7 +297,7 @@ knock.wrong(
 knock.wrong(
     "sign of the gradient",
     "the sign is flipped: it is p minus the truth, not the truth minus p",
-    ("return g * p / len(labels)", "return -g * p / len(labels)"),
+    ("p *= g", "p *= -g"),
 )
 knock.wrong(
     "labels of all rows",
@@ -293,4 +319,28 @@ knock.wrong(
         "    p[rows, labels] -= 1\n",
         "    p = p - np.eye(logits.shape[1])[labels]\n",
     ),
+)
+knock.wrong(
+    "maximum added again",
+    "log(sum of e^z) drowns in a large maximum: do not add it again, but take the "
+    "label's logit after the maximum was taken away",
+    (
+        "return (log_total - shifted[rows, labels]).mean()",
+        "top = logits.max(axis=1)\n"
+        "    return (log_total + top - logits[rows, labels]).mean()",
+    ),
+)
+knock.wrong(
+    "labels in 8 bits",
+    "with more than 128 classes your labels run over: 8 bits hold -128 to 127 only",
+    (
+        "return (log_total - shifted[rows, labels]).mean()",
+        "return (log_total - shifted[rows, labels.astype(np.int8)]).mean()",
+    ),
+)
+knock.wrong(
+    "dtype of g",
+    "the gradient has the dtype of g where that is another: it must have that of the "
+    "logits",
+    ("p *= g", "p = p * g"),
 )

@@ -83,6 +83,8 @@ def negative(mine, r):
         index = np.array([0, outside])
         what = f"the table has {len(x)} rows, there is no row {outside}"
         checks.raises(IndexError, mine.gather, x, index, what=what)
+        g = r(*index.shape)
+        checks.raises(IndexError, mine.gather_backward, g, x, index, what=what)
 
 
 @knock.check("any shape of index, any number of axes of the table, any dtype", points=2)
@@ -103,19 +105,36 @@ def shapes(mine, r):
     checks.value(mine.gather, gather, r.integers(9, 4, 2), index)
 
 
-@knock.check("a large table; a result is still right after the next call")
-def large(mine, r):
-    x, index = r(60, 2), r.integers(60, 99) - r.integers(2, 99) * 60
-    g = r(99, 2)
-    rows = checks.value(mine.gather, gather, x, index)
-    sums = checks.value(
-        mine.gather_backward, scatter_add, g, x, index, tolerance=(1e-13, 1e-14)
+@knock.check("arrays laid out in any order: by columns, turned, backwards, with gaps")
+def layouts(mine, r):
+    d = r.size(2, 3)
+    index = np.array([[0, 1, 2], [3, 0, 1]]) - r.choice([0, 4])
+    x, g = r(4, d), r(2, 3, d)
+    orders = (
+        np.asfortranarray,
+        np.ascontiguousarray,
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+        lambda a: a[::-1, ..., ::-1].copy()[::-1, ..., ::-1],
     )
-    checks.call(mine.gather, x, index[::-1])
-    checks.call(mine.gather_backward, -g, x, index[::-1])
-    what = "after another call, the first result"
-    checks.equal(rows, gather(x, index), f"gather: {what}")
-    checks.equal(sums, scatter_add(g, x, index), f"gather_backward: {what}")
+    for lay in orders:
+        checks.value(mine.gather, gather, lay(x), index)
+        checks.value(mine.gather_backward, scatter_add, lay(g), x, index)
+        checks.value(mine.gather, gather, x, lay(index))
+        checks.value(mine.gather_backward, scatter_add, g, x, lay(index))
+        checks.value(mine.gather_backward, scatter_add, lay(g), lay(x), lay(index))
+
+
+@knock.check("a large table, a row taken 300 times; other rows at the next call")
+def large(mine, r):
+    x, index = r(300, 2), r.integers(300, 400) - r.integers(2, 400) * 300
+    index[0], index[1] = 299, 256
+    g = r(400, 2)
+    exact = {"tolerance": (1e-13, 1e-13)}
+    for numbers in (index, index[::-1].copy()):
+        checks.value(mine.gather, gather, x, numbers)
+        checks.value(mine.gather_backward, scatter_add, g, x, numbers, **exact)
+    often = np.full(300, r.choice([1, -2]))
+    checks.value(mine.gather_backward, scatter_add, g[:300], x[:3], often, **exact)
 
 
 knock.wrong(
@@ -123,6 +142,22 @@ knock.wrong(
     "a row that is taken several times keeps the last gradient only: out[index] += g "
     "reads, adds and writes all at once; use np.add.at(out, index, g)",
     ("np.add.at(out, index, g)", "out[index] += g"),
+)
+knock.wrong(
+    "memory order",
+    "g is flattened in the order in which it lies in memory (order='A' or 'K'), index "
+    "is not: only g.reshape(-1, ...) or plain indexing gives the same order for both",
+    (
+        "np.add.at(out, index, g)",
+        "g = g.reshape(np.size(index), *x.shape[1:], order='A')\n"
+        "    np.add.at(out, np.ravel(index), g)",
+    ),
+)
+knock.wrong(
+    "wraps around",
+    "numbers outside of the table wrap around (index % V); they must be an IndexError, "
+    "in both functions",
+    ("return x[index]", "return x[index % len(x)]"),
 )
 knock.wrong(
     "mean over repetitions",

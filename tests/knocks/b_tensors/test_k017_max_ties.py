@@ -24,12 +24,9 @@ AXES = {
 
 def maximum(x, axis=None, keepdims=False):
     """The definition by Python's max, one line of numbers at a time."""
-    out = {}
-    for at in np.ndindex(*x.shape):
-        out.setdefault(key(at, x, axis), []).append(x[at])
-    y = np.zeros([1 if i in gone(x, axis) else n for i, n in enumerate(x.shape)])
-    for at, line in out.items():
-        y[at] = max(line)
+    y, lines = kept(x, axis)
+    for place, line in lines.items():
+        y[place] = max(x[at] for at in line)
     return y if keepdims else y.squeeze(tuple(gone(x, axis)))
 
 
@@ -38,17 +35,19 @@ def gone(x, axis):
     return {int(a) % x.ndim for a in axes}
 
 
-def key(at, x, axis):
-    """Where in y, axes kept, the element ``at`` of x takes part."""
-    return tuple(0 if i in gone(x, axis) else n for i, n in enumerate(at))
+def kept(x, axis):
+    """Zeros of the shape of y, axes kept; for each place in it, where in x to look."""
+    axes, lines = gone(x, axis), {}
+    for at in np.ndindex(*x.shape):
+        place = tuple(0 if i in axes else n for i, n in enumerate(at))
+        lines.setdefault(place, []).append(at)
+    return np.zeros([1 if i in axes else n for i, n in enumerate(x.shape)]), lines
 
 
 def shares(g, x, axis=None, keepdims=False):
     """Equal shares for those that tie, one line of numbers at a time."""
-    out, lines = np.zeros(x.shape, x.dtype), {}
-    for at in np.ndindex(*x.shape):
-        lines.setdefault(key(at, x, axis), []).append(at)
-    g = np.reshape(g, [1 if i in gone(x, axis) else n for i, n in enumerate(x.shape)])
+    out, (y, lines) = np.zeros(x.shape, x.dtype), kept(x, axis)
+    g = np.reshape(g, y.shape)
     for place, line in lines.items():
         best = max(x[at] for at in line)
         winners = [at for at in line if x[at] == best]
@@ -109,11 +108,33 @@ def corners(mine, r):
     x = r(3, 4)
     x[0], x[1, 1:3], x[2, 2:] = -np.inf, np.inf, -np.inf
     ask(mine, r, x, 1, False)
-    first, g = r.ties(3, 4), r(3)
-    result = checks.value(mine.max_backward, shares, g, first, axis=1)
-    checks.call(mine.max_backward, -g, r.ties(3, 4), axis=1)
-    what = "max_backward: after another call, the first result"
-    checks.equal(result, shares(g, first, 1), what)
+    ask(mine, r, np.array([[0.0, -1, -0.0], [-0.0, 0.0, -2]]), 1, False)
+    ask(mine, r, np.array([[5e-324, 0, 5e-324], [1e308, -1e308, 1e308]]), 1, True)
+    for kind in (np.float64, np.float32):  # what max_along gives is no array
+        x = r.ties(2, 3).astype(kind)
+        checks.value(mine.max_backward, shares, kind(r.size(2, 7)), x)
+    for axis in (0, 1):  # g by columns, turned, backwards
+        x, g = r.ties(3, 2, 4), r(*np.delete((3, 2, 4), axis))
+        for lay in (np.asfortranarray, lambda a: a[::-1, ::-1].copy()[::-1, ::-1]):
+            checks.value(mine.max_backward, shares, lay(g), x, axis=axis)
+            checks.value(mine.max_backward, shares, lay(g), lay(x), axis=axis)
+
+
+@knock.check("many ties: 256 and more")
+def many(mine, r):
+    for n in (256, 300, 1024, 70_000):
+        for kind in (np.float64, np.float32):
+            top = kind(r.size(0, 3))
+            line, g = np.full(n, top), r(1).astype(kind)
+            what = f"max_backward: {n:,} equal numbers"
+            wanted = np.full(n, g[0] / n, kind)
+            received = checks.call(mine.max_backward, g[0], line)
+            checks.equal(received, wanted, what)
+    rows = np.full((300, 2), -1.0)
+    rows[7:9, 1], g = -2, r(2)
+    wanted = np.where(rows == -1, g / (300, 298), 0)
+    received = checks.call(mine.max_backward, g, rows, axis=0)
+    checks.equal(received, wanted, "max_backward: two columns of 300 rows")
 
 
 knock.wrong(
@@ -142,6 +163,12 @@ knock.wrong(
         "winners.sum(axis=axis, keepdims=True, dtype=x.dtype)",
         "winners.sum(keepdims=True, dtype=x.dtype)",
     ),
+)
+knock.wrong(
+    "counted in a byte",
+    "the winners are counted in 8 bits, so that 256 of them are 0 and 300 are 44: "
+    "leave out dtype, or count in that of x",
+    ("keepdims=True, dtype=x.dtype)", "keepdims=True, dtype=np.uint8).astype(x.dtype)"),
 )
 knock.wrong(
     "mean",

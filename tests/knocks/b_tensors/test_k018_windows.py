@@ -57,6 +57,7 @@ def ask(f, oracle, x, *args, **options):
     title = f"{f.__name__}({', '.join(words)})"
     given = f"\n  with\n    x = {draw(x)}, strides {x.strides}"
     before, expected = x.copy(), oracle(x, *args, **options)
+    state = x.flags.writeable, x.shape, x.strides
     view = f(x, *args, **options)
     if not isinstance(view, np.ndarray):
         kind = type(view).__name__
@@ -88,6 +89,12 @@ def ask(f, oracle, x, *args, **options):
         if not words:
             text = f"{title} changes its input{given}"
             checks.true(np.array_equal(x, before), text)
+            text = (
+                f"{title}: x itself cannot be written to any more, or has another "
+                f"shape; only the view may be read-only{given}"
+            )
+            same = (x.flags.writeable, x.shape, x.strides) == state
+            checks.true(same, text, "x frozen")
             view = f(x, *args, **options)
         elif x.flags.writeable:
             x += 1
@@ -152,6 +159,15 @@ def layouts(mine, r):
     ask(mine.windows2d, windows2d, last, (2, 2), (2, 1))
 
 
+@knock.check("no images, no channels: nothing comes back, in the right shape")
+def empty(mine, r):
+    n = r.size(1, 3)
+    for shape in ((0, 6), (n, 0, 6), (0, n, 5, 6)):
+        checks.value(mine.windows, windows, np.zeros(shape), 3, r.size(1, 2))
+    for shape in ((0, n, 5, 6), (n, 0, 5, 6), (0, 0, 5, 6)):
+        checks.value(mine.windows2d, windows2d, np.zeros(shape), (2, 3), (2, 1))
+
+
 @knock.check("a window that does not fit is a ValueError")
 def refused(mine, r):
     n = r.size(2, 4)
@@ -162,6 +178,12 @@ def refused(mine, r):
             what = f"size {sizes}, step {steps}, images of {n} by {n}"
             f = mine.windows2d
             checks.raises(ValueError, f, r(1, 1, n, n), sizes, steps, what=what)
+    for shape in ((0,), (2, 0)):
+        what = "there is no window in 0 elements"
+        checks.raises(ValueError, mine.windows, np.zeros(shape), 1, what=what)
+    for shape in ((1, 1, 0, n), (1, 1, n, 0)):
+        what = f"there is no window in an image of shape {shape[2:]}"
+        checks.raises(ValueError, mine.windows2d, np.zeros(shape), (1, 1), what=what)
 
 
 @knock.check("no loops, and not NumPy's sliding_window_view")
@@ -240,6 +262,15 @@ knock.wrong(
     "writeable",
     "the view can be written to: one write would change several windows at once",
     ("        writeable=False,\n", "        writeable=True,\n"),
+)
+knock.wrong(
+    "x made read-only",
+    "x itself is made read-only, and nobody can write to it any more; only the view is "
+    "to be: as_strided(..., writeable=False)",
+    (
+        "    stride = x.strides[-1]\n",
+        "    stride = x.strides[-1]\n    x.flags.writeable = False\n",
+    ),
 )
 knock.wrong(
     "nothing refused",

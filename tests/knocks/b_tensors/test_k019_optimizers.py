@@ -80,7 +80,7 @@ def first_step(mine, r):
     "adam: any step t, any m and v; no gradient, no division by zero", points=2
 )
 def later_step(mine, r):
-    for t in (2, 10, 1, 3, 5000):
+    for t in (2, 10, 1, 3, r.size(20, 400), 5000):
         s = shape(r)
         p, g, m, v = r(*s), r(*s), r(*s), r.positive(*s)
         checks.value(mine.adam, adam, p, g, m, v, t, *rates(r))
@@ -94,6 +94,26 @@ def later_step(mine, r):
     checks.value(mine.adam, adam, p, g * 1e-9, m * 1e-9, v * 1e-18, 3, *options)
 
 
+@knock.check("zero gradients, all or some, change nothing in the rule")
+def zeros(mine, r):
+    n, nothing = r.size(2, 4), np.zeros(3)
+    p, q, m, v = r(3), r(3), r.positive(3), r.positive(3)
+    one = np.array([0.0, 1 + r.size(1, 3), 0.0])
+    for g in (nothing, one):
+        checks.value(mine.sgd, sgd, p, g, m, r.choice([0.1, 0.5]), 0.9)
+        for t in (1, 2, r.size(3, 99)):
+            checks.value(mine.adam, adam, q, g, m, v, t, *rates(r))
+    checks.value(mine.sgd, sgd, nothing, one, m, 0.5, 0.9)
+    checks.value(mine.sgd, sgd, p, one, nothing, 0.5, 0.9)
+    checks.value(mine.adam, adam, nothing, one, m, v, 3, *rates(r))
+    checks.value(mine.adam, adam, p, one, nothing, v, 3, *rates(r))
+    checks.value(mine.adam, adam, p, one, m, nothing, 3, 0.1, 0.9, 0.99, 0.25)
+    big = 10.0 ** r.size(3, 8)  # no clipping
+    p, g, m, v = r(n, 2), big * r(n, 2), big * r(n, 2), big**2 * r.positive(n, 2)
+    checks.value(mine.sgd, sgd, p, g, m, 0.5, 0.9)
+    checks.value(mine.adam, adam, p, g, m, v, 3, *rates(r))
+
+
 @knock.check("several steps in a row, two parameters in turn", points=2)
 def run(mine, r):
     s, other = (2, r.size(1, 3)), (r.size(2, 4),)
@@ -103,7 +123,7 @@ def run(mine, r):
     theirs = dict(ours)
     adams = {k: [p, v, v] for k, (p, v) in ours.items()}
     beside = dict(adams)
-    for t in range(1, 6):
+    for t in range(1, 13):
         for k in (s, other):
             g = r(*k)
             ours[k] = checks.call(mine.sgd, ours[k][0], g, ours[k][1], lr, momentum)
@@ -124,6 +144,34 @@ def dtype(mine, r):
         v = r.positive(*s).astype(np.float32)
         checks.value(mine.sgd, sgd, p, g, m, 0.1, r.choice([0.9, 0.0]))
         checks.value(mine.adam, adam, p, g, m, v, t, *rates(r))
+
+
+@knock.check("arrays of any shape; new arrays come back, with the same dtype")
+def fresh(mine, r):
+    for kind in (np.float64, np.float32):
+        for s in ((), (1,), (0,), (r.size(1, 3), 1, 2)):
+            p, g, m, v = (r.positive(*s).astype(kind) for _ in range(4))
+            lr, momentum = r.choice([0.5, 0.1]), r.choice([0.9, 0.5])
+            checks.value(mine.sgd, sgd, p, g, m, lr, momentum)
+            checks.value(mine.adam, adam, p, g, m, v, 2, *rates(r))
+    p, g, m, v = r(2, 3), np.zeros((2, 3)), r(2, 3), r.positive(2, 3)
+    for g in (g, r(2, 3)):
+        calls = (
+            ("sgd", mine.sgd, (p, g, m, 0.1, 0.9)),
+            ("sgd", mine.sgd, (p, g, m, 0.1, 0.0)),
+            ("sgd", mine.sgd, (p, g, m, 0.0, 1.0)),
+            ("adam", mine.adam, (p, g, m, v, 2, 0.1, 0.9, 0.99, 1e-8)),
+            ("adam", mine.adam, (p, g, m, v, 2, 0.0, 0.0, 0.0, 1e-8)),
+        )
+        for name, f, args in calls:
+            given = [np.array(a) for a in args[: 4 if name == "adam" else 3]]
+            for i, result in enumerate(f(*given, *args[len(given) :])):
+                text = (
+                    f"{name}: result {i} is an array that was given, or shares its "
+                    "memory; return new ones"
+                )
+                shared = any(np.shares_memory(result, a) for a in given)
+                checks.true(not shared, text, ("shared", name, i))
 
 
 knock.wrong(
@@ -175,6 +223,26 @@ knock.wrong(
     "only m corrected",
     "v is not corrected for its start from zero: v / (1 - beta2**t)",
     ("v / (1 - beta2**t)", "v"),
+)
+knock.wrong(
+    "no gradient, no step",
+    "your adam does not move p where the gradient is exactly zero; but its mean m is "
+    "not zero yet, so p moves on",
+    (
+        "    return p - lr * mean / (np.sqrt(square) + eps), m, v",
+        "    step = lr * mean / (np.sqrt(square) + eps)\n"
+        "    return np.where(g == 0, p, p - step), m, v",
+    ),
+)
+knock.wrong(
+    "asleep without gradients",
+    "without a gradient your sgd leaves p where it is; but the ball rolls on: v <- "
+    "momentum * v, and p goes lr * v down",
+    (
+        "    v = momentum * v + g\n    return p - lr * v, v",
+        "    if not np.any(g):\n        return p.copy(), v.copy()\n"
+        "    v = momentum * v + g\n    return p - lr * v, v",
+    ),
 )
 knock.wrong(
     "eps inside of the root",

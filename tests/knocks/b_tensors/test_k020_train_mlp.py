@@ -26,6 +26,21 @@ def by_units(w1, b1, w2, b2, x):
     return out
 
 
+def slopes(g, w1, b1, w2, b2, x):
+    """The gradients, one point and one hidden unit at a time; none where it is at 0."""
+    out = [np.zeros_like(p) for p in (w1, b1, w2, b2)]
+    for point, above in zip(x, g):
+        out[3] += above
+        for k in range(len(b1)):
+            before = float(point @ w1[:, k]) + b1[k]
+            if before > 0:
+                back = float(above @ w2[k])
+                out[0][:, k] += back * point
+                out[1][k] += back
+                out[2][k] += before * above
+    return tuple(out)
+
+
 def softmax(params, x):
     w1, b1, w2, b2 = params
     before = x @ w1 + b1
@@ -124,6 +139,9 @@ def logits(mine, r):
         checks.value(forward, by_units, *params, x)
         single = [a.astype(np.float32) for a in (*params, x)]
         checks.value(forward, by_units, *single)
+    for d, h, c, n in ((1, 1, 1, 1), (1, 1, 2, 3), (2, 1, 3, 1), (1, 2, 2, 300)):
+        args = r(d, h), r(h), r(h, c), r(c), r(n, d)
+        checks.value(forward, by_units, *args, again=n < 300)
 
 
 @knock.check("backward: the gradients by all four parameters", points=2)
@@ -134,6 +152,13 @@ def gradients(mine, r):
     for n in (2, 1, r.size(3, 5)):
         args = draw(r, n)
         checks.gradient(backward, by_units, *args, r=r, wrt=range(4))
+    w1, b1, w2, b2, x = draw(r, n)
+    x[0], b1[:2], x[1:, 0] = 0, 0, abs(x[1:, 0])  # two units at 0 for the first point
+    checks.value(backward, slopes, r(n, len(b2)), w1, b1, w2, b2, x)
+    for d, h, c, n in ((1, 1, 1, 1), (1, 1, 2, 3), (2, 1, 3, 1), (1, 2, 2, 300)):
+        sizes = (n, c), (d, h), (h,), (h, c), (c,), (n, d)
+        checks.value(backward, slopes, *[r(*s) for s in sizes], again=n < 300)
+    n = len(args[-1])
     single = [a.astype(np.float32) for a in args]
     g = r(n, len(args[3])).astype(np.float32)
     kinds = {str(a.dtype) for a in checks.call(backward, g, *single)}
@@ -152,10 +177,31 @@ def steps(mine, r):
         options = {"steps": count, "lr": r.choice([0.3, 0.1, 0.05])}
         options["tolerance"] = 1e-6, 1e-8
         checks.value(train, in_one, *params, x, y, **options)
+    few, y[0] = {"steps": 3, "tolerance": (1e-6, 1e-8)}, 0
+    w1, b1, w2, b2 = params
+    rest = np.vstack([0 * x[:1], x]), np.append(y, 1)  # a unit that starts at 0
+    checks.value(train, in_one, w1, 0 * b1, w2, b2, *rest, **few)
+    many = r(1100, len(w1)), r.integers(len(b2), 1100)
+    checks.value(train, in_one, *params, *many, again=False, **few)
+    for d, h, c, n in ((1, 1, 2, 1), (2, 1, 3, 4)):
+        tiny = r(d, h), r(h), r(h, c), r(c), r(n, d), r.integers(c, n)
+        checks.value(train, in_one, *tiny, **few)
     single = [a.astype(np.float32) for a in (*params, x)]
     kinds = {str(a.dtype) for a in checks.call(train, *single, y, steps=2)}
     text = f"train: float32 must stay float32; got {kinds}"
     checks.true(kinds == {"float32"}, text, tuple(sorted(kinds)))
+
+
+@knock.check("train: many steps, with the same rate to the end", late=True)
+def long(mine, r):
+    x, y = r(20, 2), r.integers(3, 20)
+    params = r(2, 4), r(4), r(4, 3), r(3)
+    for options in ({}, {"steps": 1100}):
+        received = checks.call(mine.train, params, x, y, lr=0.005, **options)
+        wanted = in_one(*params, x, y, lr=0.005, **options)
+        words = ", ".join(f"{k}={v}" for k, v in options.items()) or "300 by default"
+        what = f"train(params, x, y, lr=0.005), steps: {words}"
+        checks.equal(received, wanted, what, tolerance=(1e-6, 1e-8))
 
 
 @knock.check("the spirals are learned, with the steps and the rate given", late=True)
@@ -245,6 +291,12 @@ knock.wrong(
     ("(g @ w2.T) * (before > 0)", "g @ w2.T"),
 )
 knock.wrong(
+    "on at zero",
+    "the gradient goes through hidden units that are exactly at 0 (before >= 0); there "
+    "it is 0: before > 0",
+    ("(before > 0)", "(before >= 0)"),
+)
+knock.wrong(
     "upstream ignored",
     "backward ignores g, the gradient of the logits that comes in",
     (
@@ -284,6 +336,17 @@ knock.wrong(
     "always the first step",
     "t is 1 at every step, so that m and v are corrected too much; count the steps",
     ("squares[i], t, lr", "squares[i], 1, lr"),
+)
+knock.wrong(
+    "the first points only",
+    "only the first 256 points are learned from; each step is on all points",
+    ("    params = list(params)\n", "    params, x = list(params), x[:256]\n"),
+    ("forward(params, x), y)", "forward(params, x), y[:256])"),
+)
+knock.wrong(
+    "the rate decays",
+    "the rate gets smaller on the way; lr is the same at every step",
+    ("squares[i], t, lr", "squares[i], t, lr * 0.5 ** ((t - 1) // 100)"),
 )
 knock.wrong(
     "one step only",

@@ -67,15 +67,15 @@ def value(mine, r):
         checks.value(mine.col2im, scatter, *case, tolerance=TIGHT)
 
 
-@knock.check("the identity: sum(im2col(x) * c) = sum(x * col2im(c))")
+@knock.check("the identity: sum(im2col(x) * u) = sum(x * col2im(u))")
 def transpose(mine, r):
     def identity(cols, shape, kh, kw):
         checks.adjoint(
             lambda x: gather(x, kh, kw),
-            lambda c: mine.col2im(c, shape, kh, kw),
+            lambda u: mine.col2im(u, shape, kh, kw),
             r(*shape),
             cols,
-            f"col2im(c, {shape}, {kh}, {kw}) against im2col(x, {kh}, {kw})",
+            f"col2im(u, {shape}, {kh}, {kw}) against im2col(x, {kh}, {kw})",
         )
 
     for case in draws(r):
@@ -94,6 +94,21 @@ def layout(mine, r):
     checks.value(mine.col2im, scatter, r.integers(100, 18, 12), shape, 2, 3)
     single = r(12, 18).astype(np.float32).T
     checks.value(mine.col2im, scatter, single, shape, 2, 3)
+
+
+@knock.check("nothing is kept from call to call")
+def memory(mine, r):
+    cols, shape = r(12, 24), (2, 2, 5, 5)
+    for kh, kw in ((2, 3), (3, 2), (2, 3)):  # the same shapes, another kernel
+        checks.value(mine.col2im, scatter, cols, shape, kh, kw, again=False)
+    cols = r(12, 12)
+    for shape in ((2, 3, 3, 4), (3, 3, 3, 3), (1, 3, 4, 5), (2, 3, 3, 4)):
+        checks.value(mine.col2im, scatter, cols, shape, 2, 2, again=False)
+    mine.col2im(cols, shape, 2, 2)
+    cols *= -2  # the same array with other numbers
+    what = "col2im again, after cols was changed in place"
+    right = scatter(cols, shape, 2, 2)
+    checks.equal(mine.col2im(cols, shape, 2, 2), right, what)
 
 
 knock.wrong(

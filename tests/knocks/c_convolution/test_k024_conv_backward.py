@@ -124,6 +124,29 @@ def layout(mine, r):
     checks.value(mine.conv2d_backward, backward, *single)
 
 
+@knock.check("nothing is kept from call to call; zeros are numbers like others")
+def memory(mine, r):
+    f = mine.conv2d_backward
+    arrays = g, x, w = sample(r, 2, 2, 2, 2, 3, 3, 2)
+    for a, name in zip(arrays, "gxw"):
+        f(*arrays)
+        a *= -2  # the same array with other numbers
+        what = f"conv2d_backward(g, x, w) again, after {name} was changed in place"
+        checks.equal(f(*arrays), backward(*arrays), what)
+    x = r(2, 2, 4, 4)
+    for kh, kw in ((2, 3), (3, 2), (1, 1), (2, 3)):  # another kernel, the same x
+        g, w = r(2, 2, 5 - kh, 5 - kw), r(2, 2, kh, kw)
+        checks.value(f, backward, g, x, w, again=False)
+    for a in arrays:
+        kept = a.copy()
+        a[...] = 0
+        checks.value(f, backward, *arrays, again=False)
+        a[...] = kept
+        a[:, :1, 1:] = 0
+        checks.value(f, backward, *arrays, again=False)
+        a[...] = kept
+
+
 knock.wrong(
     "upstream ignored",
     "g is ignored: you have the gradients of the plain sum of y; multiply by the "
@@ -221,7 +244,8 @@ knock.wrong(
         "    for i in range(kh):\n"
         "        for j in range(kw):\n"
         "            tap = gcols[:, i, j].reshape(*gcols.shape[::3], -1, wide)\n"
-        "            gx[:, :, i : i + tap.shape[2], j : j + wide] = tap.swapaxes(0, 1)\n"
+        "            tap = tap.swapaxes(0, 1)\n"
+        "            gx[:, :, i : i + tap.shape[2], j : j + wide] = tap\n"
         "    return gx, gw",
     ),
 )

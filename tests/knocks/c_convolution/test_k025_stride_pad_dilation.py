@@ -1,7 +1,5 @@
 """Grader of k025: stride, padding and dilation."""
 
-import sys
-
 import numpy as np
 
 from minidl.knocks import Grader, checks
@@ -38,6 +36,9 @@ CASES = [  # one option alone, then all
     (2, 2, 3, 1, 2, 3, 2, 2, 3, 1),  # windows with nothing but padding
     (3, 1, 2, 3, 3, 1, 1, 1, 1, 1),  # most of every window is padding
     (1, 2, 2, 2, 1, 7, 4, 4, 1, 3),
+    (2, 3, 2, 1, 1, 4, 5, 2, 1, 1),  # one tap: padding is no multiple of stride
+    (2, 2, 2, 1, 3, 4, 5, 3, 2, 2),  # one row
+    (2, 2, 2, 3, 1, 5, 4, 2, 2, 2),  # one column
     (2, 2, 1, 3, 1, 9, 8, 5, 0, 1),  # unseen rows inside and at the border
     (4, 3, 5, 2, 3, 5, 4, 1, 2, 1),
     (2, 1, 2, 4, 3, 7, 8, 2, 2, 2),
@@ -86,35 +87,6 @@ def backward(g, x, w, *options):
     return gx, gw
 
 
-def steps(f, *args):
-    """How many lines of its own file a call of ``f`` runs through."""
-    count, before = 0, sys.gettrace()
-    file = getattr(getattr(f, "__code__", None), "co_filename", None)
-
-    def trace(frame, event, _):
-        nonlocal count
-        count += event == "line"
-        return trace if frame.f_code.co_filename == file else None
-
-    sys.settrace(trace)
-    try:
-        f(*args)
-    finally:
-        sys.settrace(before)
-    return count
-
-
-def no_loop_over_places(f, few, many, what):
-    """The number of lines run may not grow with the image: exact, unlike a timing."""
-    few, many = steps(f, *few), steps(f, *many)
-    checks.true(
-        many < 1.5 * few,
-        f"{what} runs through {few} lines of your code for a small image and through "
-        f"{many} for a large one: it loops over places",
-        "places",
-    )
-
-
 def sample(r, n, c, o, kh, kw, h, w, *options):
     """An image and a kernel of these sizes, and the options."""
     return r(n, c, h, w), r(o, c, kh, kw), *options
@@ -153,9 +125,9 @@ def gradients(mine, r):
     for case in TINY:
         x, w, *options = sample(r, *case)
         checks.gradient(mine.conv2d_backward, forward, x, w, *options, r=r)
+    options = {"tolerance": TIGHT, "again": False}
     for case in [*CASES, anything(r), anything(r)]:
-        args = with_g(r, case)
-        checks.value(mine.conv2d_backward, backward, *args, tolerance=TIGHT)
+        checks.value(mine.conv2d_backward, backward, *with_g(r, case), **options)
 
 
 @knock.check("float32 stays float32; views are right; earlier results stay")
@@ -173,9 +145,35 @@ def layout(mine, r):
     checks.value(mine.conv2d, forward, x, w, *options, tolerance=TIGHT)
     checks.value(mine.conv2d_backward, backward, g, x, w, *options, tolerance=TIGHT)
     g, x, w = (a.astype(np.float32).swapaxes(2, 3) for a in (g, x, w))
-    for options in ((2, 1, 2), (2, 1, 2)[::-1]):
-        checks.value(mine.conv2d, forward, x, w, *options)
-        checks.value(mine.conv2d_backward, backward, g, x, w, *options)
+    checks.value(mine.conv2d, forward, x, w, *options)
+    checks.value(mine.conv2d_backward, backward, g, x, w, *options)
+
+
+@knock.check("nothing is kept from call to call; zeros are numbers like others")
+def memory(mine, r):
+    x, w = r(2, 2, 5, 5), r(2, 2, 2, 2)
+    for options in ((1, 0, 2), (1, 1, 4), (2, 0, 1), (2, 1, 3), (4, 1, 2), (1, 0, 2)):
+        g = r(*forward(x, w, *options).shape)  # other options, often the same shapes
+        checks.value(mine.conv2d, forward, x, w, *options, again=False)
+        checks.value(mine.conv2d_backward, backward, g, x, w, *options, again=False)
+    arrays = g, x, w = with_g(r, (2, 2, 1, 2, 2, 4, 5, 2, 1, 1))[:3]
+    options = 2, 1, 1
+    for a, name in zip(arrays, "gxw"):
+        mine.conv2d(x, w, *options), mine.conv2d_backward(*arrays, *options)
+        a *= -2  # the same array with other numbers
+        what = f"again, after {name} was changed in place"
+        right = forward(x, w, *options), backward(*arrays, *options)
+        checks.equal(mine.conv2d(x, w, *options), right[0], f"conv2d {what}")
+        both = mine.conv2d_backward(*arrays, *options)
+        checks.equal(both, right[1], f"conv2d_backward {what}")
+    for a in arrays:
+        kept = a.copy()
+        for zero in (np.s_[:, :1, 1:], np.s_[...]):
+            a[zero] = 0
+            args = *arrays, *options
+            checks.value(mine.conv2d, forward, *args[1:], again=False)
+            checks.value(mine.conv2d_backward, backward, *args, again=False)
+        a[...] = kept
 
 
 @knock.check("no loop over places, and no ready-made convolution")
@@ -185,8 +183,8 @@ def rules(mine, r):
     checks.value(mine.conv2d, forward, *many[1:], again=False)
     names = "minidl", "scipy", "torch", "convolve", "correlate", "vectorize"
     checks.banned(mine, *names)
-    no_loop_over_places(mine.conv2d, few[1:], many[1:], "conv2d")
-    no_loop_over_places(mine.conv2d_backward, few, many, "conv2d_backward")
+    checks.steps(mine.conv2d, few[1:], many[1:], "conv2d")
+    checks.steps(mine.conv2d_backward, few, many, "conv2d_backward")
 
 
 knock.wrong(

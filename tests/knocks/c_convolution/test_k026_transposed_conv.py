@@ -20,7 +20,8 @@ knock = Grader(
 def oracle(y, w, stride):
     """The definition, one multiplication at a time."""
     (n, _, rows, columns), (_, o, kh, kw) = y.shape, w.shape
-    x = np.zeros((n, o, stride * (rows - 1) + kh, stride * (columns - 1) + kw), y.dtype)
+    shape = n, o, stride * (rows - 1) + kh, stride * (columns - 1) + kw
+    x = np.zeros(shape, np.result_type(y, w))
     for m, a, p, q in np.ndindex(*y.shape):
         for b, i, j in np.ndindex(o, kh, kw):
             x[m, b, stride * p + i, stride * q + j] += y[m, a, p, q] * w[a, b, i, j]
@@ -93,6 +94,30 @@ def layout(mine, r):
     w = r(2, r.size(2, 3), r.size(2, 3), y.shape[2]).astype(np.float32)
     y, w = y.transpose(0, 2, 3, 1), w.transpose(3, 0, 2, 1)
     checks.value(mine.conv_transpose2d, oracle, y, w, stride)
+    y, w = np.asfortranarray(r(2, 2, 3, 2)), np.asfortranarray(r(2, 3, 2, 3))
+    checks.value(mine.conv_transpose2d, oracle, y, w, stride)
+
+
+@knock.check("whole numbers: the result has the dtype of y * w")
+def whole_numbers(mine, r):
+    y, w = r.integers(9, 2, 2, 2, 3), r.integers(9, 2, 2, 2, 2) - 4
+    for pair in ((y, w / 8), (y / 8, w), (y, w), (y / 8, (w / 8).astype(np.float32))):
+        checks.value(mine.conv_transpose2d, oracle, *pair, 1)
+
+
+@knock.check("equal sizes; nothing is kept from call to call")
+def memory(mine, r):
+    y, w, f = r(2, 2, 2, 2), r(2, 2, 2, 2), mine.conv_transpose2d
+    for stride in (1, 3, 2, 1):
+        checks.value(f, oracle, y, w, stride, again=False)
+    y, shapes = r(2, 2, 3, 3), ((2, 2, 1, 1), (2, 2, 1, 3), (2, 2, 3, 1))
+    for stride, shape in zip((2, 2, 1), shapes):
+        checks.value(f, oracle, y, r(*shape), stride, again=False)
+    for a, name in ((y, "y"), (w, "w")):
+        f(y, w, 1)
+        a *= -2  # the same array with other numbers
+        what = f"conv_transpose2d again, after {name} was changed in place"
+        checks.equal(f(y, w, 1), oracle(y, w, 1), what)
 
 
 knock.wrong(
@@ -151,8 +176,9 @@ knock.wrong(
     "you divide by the number of copies that overlap; nothing is divided, the paint "
     "adds up",
     (
-        "width), y.dtype)",
-        "width), y.dtype)\n    cover = np.zeros((height, width), y.dtype)",
+        "width), np.result_type(y, w))",
+        "width), np.result_type(y, w))\n"
+        "    cover = np.zeros((height, width), y.dtype)",
     ),
     (
         "+= copies",
@@ -162,6 +188,13 @@ knock.wrong(
 )
 knock.wrong(
     "always float64",
-    "the result is float64 even for float32 images: make x with y.dtype",
-    ("(images, channels, height, width), y.dtype", "(images, channels, height, width)"),
+    "the result is float64 even for float32 images: make x with np.result_type(y, w)",
+    (", np.result_type(y, w))", ")"),
+)
+knock.wrong(
+    "cut to whole numbers",
+    "the result has the dtype of y: whole-number pixels times a fractional kernel are "
+    "cut to whole numbers; make x with np.result_type(y, w)",
+    ("np.result_type(y, w))\n    for", "y.dtype)\n    for"),
+    ("kw] += copies", "kw] += copies.astype(y.dtype)"),
 )

@@ -23,12 +23,13 @@ knock = Grader(
 def pool(x, size, kind):
     """One window after the other."""
     n, c, h, w = x.shape
-    y = np.zeros((n, c, h // size, w // size), x.dtype)
+    kept = kind == "max" or x.dtype.kind == "f"
+    y = np.zeros((n, c, h // size, w // size), x.dtype if kept else float)
     for m, k, p, q in np.ndindex(*y.shape):
         rows = range(p * size, p * size + size)
         columns = range(q * size, q * size + size)
         pixels = [x[m, k, i, j] for i in rows for j in columns]
-        y[m, k, p, q] = max(pixels) if kind == "max" else sum(pixels) / len(pixels)
+        y[m, k, p, q] = max(pixels) if kind == "max" else np.mean(pixels)
     return y
 
 
@@ -92,6 +93,38 @@ def max_value(mine, r):
         checks.value(mine.max_pool2d, max_oracle, x, size)
     x = r(2, 3, 5, 4).astype(np.float32)
     checks.value(mine.max_pool2d, max_oracle, x, 2)
+
+
+@knock.check("whole numbers: the largest keeps the dtype, the mean is float64")
+def whole_numbers(mine, r):
+    x = r.integers(400, 2, 2, 4, 5) - 200
+    for kind in (x, x.astype(np.int32), (x + 200).clip(0, 255).astype(np.uint8)):
+        checks.value(mine.max_pool2d, max_oracle, kind, 2)
+        checks.value(mine.avg_pool2d, avg_oracle, kind, 2)
+
+
+@knock.check("nothing is kept from call to call; one window for all")
+def memory(mine, r):
+    x, functions = r(2, 2, 6, 6), (mine.max_pool2d, mine.avg_pool2d)
+    backwards = mine.max_pool2d_backward, mine.avg_pool2d_backward
+    oracles = max_oracle, avg_oracle
+    backward_oracles = max_backward_oracle, avg_backward_oracle
+    for forward, oracle in zip(functions, oracles):
+        for size in (4, 5, 6, 4):  # one window each
+            checks.value(forward, oracle, x, size, again=False)
+        forward(x, 2)
+        x *= -2  # the same array with other numbers
+        what = "pooled again, after x was changed in place"
+        checks.equal(forward(x, 2), oracle(x, 2), what)
+    g = r(2, 2, 3, 3)
+    for backward, oracle in zip(backwards, backward_oracles):
+        for size in (4, 5, 6, 4):
+            checks.value(backward, oracle, g[:, :, :1, :1], x, size, again=False)
+        for a, name in ((g, "g"), (x, "x")):
+            backward(g, x, 2)
+            a *= -2
+            what = f"the gradient again, after {name} was changed in place"
+            checks.equal(backward(g, x, 2), oracle(g, x, 2), what)
 
 
 @knock.check("the gradient of max pooling goes to the largest of a window")
@@ -242,4 +275,10 @@ knock.wrong(
     "mean pooling's gradient is 1 / size**2 everywhere in yours, whatever comes from "
     "above: multiply by g",
     ("= spread / size**2", "= 1 / size**2"),
+)
+knock.wrong(
+    "means cut to whole numbers",
+    "the means have the dtype of x: those of whole numbers are cut, 2.25 becomes 2; "
+    "the mean of whole numbers is float64",
+    ("tiles.mean(axis=(3, 5))", "tiles.mean(axis=(3, 5)).astype(x.dtype)"),
 )

@@ -119,17 +119,14 @@ def gradients(mine, r):
         x, gamma, beta, _, _ = draw(r, *shape)
         x = r(*shape) * 2 + 1
         eps = r.choice([1e-2, 0.1, 2.0])
-        g, args = r(*shape), (x, gamma, beta, eps)
-        small_steps = [checks.numeric(normalised, args, g, i) for i in range(3)]
-        checks.value(
-            mine.batch_norm_backward,
-            lambda g, x, gamma, eps, expected=small_steps: tuple(expected),
-            g,
-            x,
-            gamma,
-            eps,
-            tolerance=(1e-5, 1e-7),
-        )
+        g = r(*shape)
+
+        def small_steps(g, x, gamma, eps, beta=beta):
+            args = x, gamma, beta, eps
+            return tuple(checks.numeric(normalised, args, g, i) for i in range(3))
+
+        f, close = mine.batch_norm_backward, (1e-5, 1e-7)
+        checks.value(f, small_steps, g, x, gamma, eps, tolerance=close, again=False)
 
 
 @knock.check("gradients on more shapes, a constant channel, gamma = 0", points=2)
@@ -142,6 +139,32 @@ def backward(mine, r):
     x, gamma, _, _, _ = draw(r, 2, 3, r.size(2, 3), r.size(2, 3))
     x[:, 0], gamma[1] = 1.0, 0.0
     checks.value(f, backward_oracle, r(*x.shape), x, gamma, 0.01)
+
+
+@knock.check("a channel far from 0 comes out as well as another")
+def far_away(mine, r):
+    x, gamma, beta, mean, var = draw(r, 3, 2, 2, 2)
+    x, close = r(3, 2, 2, 2) + 1e6 * r.choice([-1, 1]), (1e-6, 1e-8)
+    options = {"train": True, "momentum": 0.1, "eps": 1e-5, "tolerance": close}
+    checks.value(mine.batch_norm, oracle, x, gamma, beta, mean, var, **options)
+    args = r(*x.shape), x, gamma, 1e-5
+    checks.value(mine.batch_norm_backward, backward_oracle, *args, tolerance=close)
+
+
+@knock.check("nothing is kept from call to call")
+def memory(mine, r):
+    arrays = x, gamma, *_ = draw(r, 2, 2, 2, 2)
+    g, f, back = r(2, 2, 2, 2), mine.batch_norm, mine.batch_norm_backward
+    for a in (*arrays, g):
+        for mode in (True, False):
+            f(*arrays, mode, 0.1, 0.01), back(g, x, gamma, 0.01)
+            a *= 2  # the same array with other numbers
+            right = oracle(*arrays, mode, 0.1, 0.01)
+            what = "batch_norm again, after one of its arrays was changed in place"
+            checks.equal(f(*arrays, mode, 0.1, 0.01), right, what)
+            right, what = backward_oracle(g, x, gamma, 0.01), f"{what[:10]}_backward"
+            what += " again, after one of its arrays was changed in place"
+            checks.equal(back(g, x, gamma, 0.01), right, what)
 
 
 @knock.check("gx adds up to 0 in every channel, and is orthogonal to xhat")
@@ -300,5 +323,15 @@ knock.wrong(
     (
         "(g * xhat).sum(axis=(0, 2, 3)), g.sum(",
         "(g * xhat).mean(axis=(0, 2, 3)), g.mean(",
+    ),
+)
+knock.wrong(
+    "mean of squares less square of the mean",
+    "your variance is mean(x^2) - mean(x)^2: two large numbers that nearly cancel in a "
+    "channel far from 0; take the mean of (x - m)^2, as x.var does",
+    (
+        "        m, v = x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))  # (C,)\n",
+        "        m = x.mean(axis=(0, 2, 3))\n"
+        "        v = np.maximum((x**2).mean(axis=(0, 2, 3)) - m**2, 0)\n",
     ),
 )
