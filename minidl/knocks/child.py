@@ -158,19 +158,46 @@ def failures(job: Job, answer, late: bool) -> dict[int, Mistake]:
     return found
 
 
+def first_failure(job: Job, answer, late: bool):
+    """The number of the first check that fails and its `Mistake`, or None."""
+    for i, check in enumerate(job.grader.checks):
+        if check.late and not late:
+            continue
+        try:
+            job.ask(check, answer)
+        except Mistake as mistake:
+            return i, mistake
+        except (Unwritten, Unavailable):
+            pass
+    return None
+
+
 def diagnose(job: Job, failed: dict[int, Mistake]):
     """The known wrong answer that is wrong in the way of ``failed``, or None."""
     late = any(job.grader.checks[i].late for i in failed)
-    return closest(failed, ((w, of_wrong(job, w, late)) for w in job.grader.wrongs))
+    first = min(failed)
+    alike = []
+    for wrong in job.grader.wrongs:
+        found = of_wrong(job, wrong, first_failure, late)
+        if found and found[0] == first and match(found[1], failed[first]):
+            alike.append(wrong)
+    if len(alike) < 2:
+        return alike[0] if alike else None
+    return closest(failed, [(w, of_wrong(job, w, failures, late)) for w in alike])
 
 
-def of_wrong(job: Job, wrong, late: bool) -> dict[int, Mistake]:
-    """What a known wrong answer fails, with the same numbers."""
+def of_wrong(job: Job, wrong, ask, late: bool):
+    """What ``ask`` (`failures` or `first_failure`) finds of a known wrong answer."""
     other = job.with_source(wrong.apply(job.entry.text), f"<{wrong.name}>")
     try:
-        return failures(other, other.answer(), late)
-    except (Mistake, Unwritten):
-        return {}
+        answer = other.answer()
+    except Mistake as mistake:
+        return {0: mistake} if ask is failures else (0, mistake)
+    return ask(other, answer, late)
+
+
+def match(a: Mistake, b: Mistake) -> bool:
+    return same_evidence(a.evidence, b.evidence)
 
 
 def closest(failed: dict[int, Mistake], known):
@@ -184,7 +211,7 @@ def closest(failed: dict[int, Mistake], known):
         same = [
             i
             for i, mistake in failed.items()
-            if i in others and same_evidence(mistake.evidence, others[i].evidence)
+            if i in others and match(mistake, others[i])
         ]
         if first in same:
             agreeing = 2 * len(same) - len(set(others) - set(failed))

@@ -3,13 +3,14 @@
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from . import author
 from .answer import Unwritten
 from .catalogue import Entry, read
-from .child import Job, closest, failures
+from .child import Job, closest, failures, first_failure, match, of_wrong
 from .grader import Mistake
 
 SEEDS, WRONG_SEEDS, LATE_SEEDS = 200, 20, 3
@@ -82,24 +83,30 @@ def _prove_wrongs(job, proof, seeds):
     proof.wrongs = len(wrongs)
     if len(wrongs) < WRONGS:
         proof.faults.append(f"there must be {WRONGS} wrong answers; got {len(wrongs)}")
-    texts = []
     for wrong in wrongs:
         try:
-            texts.append(wrong.apply(job.entry.text))
+            wrong.apply(job.entry.text)
         except ValueError as error:
             proof.faults.append(str(error))
             return
     alive, mistaken = set(), {}
     for seed in range(seeds):
-        known = [
-            (wrong, _of(job, text, seed, seed < LATE_SEEDS, wrong.name))
-            for wrong, text in zip(wrongs, texts)
-        ]
-        for wrong, failed in known:
-            if not failed and (seed < LATE_SEEDS or not _only_late(job, wrong, texts)):
-                alive.add(wrong.name)
-            elif failed:
-                shown = closest(failed, known)
+        numbers = copy(job)
+        numbers.seed, late = seed, seed < LATE_SEEDS
+        firsts = [of_wrong(numbers, wrong, first_failure, late) for wrong in wrongs]
+        for wrong, first in zip(wrongs, firsts):
+            if first is None:
+                if late or not _only_late(job, wrong):
+                    alive.add(wrong.name)
+                continue
+            alike = [
+                other
+                for other, found in zip(wrongs, firsts)
+                if found and found[0] == first[0] and match(found[1], first[1])
+            ]
+            if alike != [wrong]:
+                known = [(w, of_wrong(numbers, w, failures, late)) for w in alike]
+                shown = closest(dict(known)[wrong], known)
                 if shown is not wrong:
                     mistaken.setdefault(wrong.name, (shown and shown.name, seed))
     proof.killed = len(wrongs) - len(alive)
@@ -112,10 +119,9 @@ def _prove_wrongs(job, proof, seeds):
         )
 
 
-def _only_late(job, wrong, texts) -> bool:
+def _only_late(job, wrong) -> bool:
     """Whether a wrong answer is one that only a late check catches."""
-    text = texts[job.grader.wrongs.index(wrong)]
-    return not _of(job, text, 0, False, wrong.name)
+    return of_wrong(job, wrong, first_failure, False) is None
 
 
 def proof_of(entry: Entry, seeds: int, wrong_seeds: int) -> Proof:

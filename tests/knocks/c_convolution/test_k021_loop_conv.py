@@ -90,8 +90,8 @@ def whole_numbers(mine, r):
 
 knock.wrong(
     "flipped kernel",
-    "your kernel is turned by 180 degrees: that is the convolution of mathematics; deep "
-    "learning's conv2d does not turn it (cross-correlation)",
+    "your kernel is turned by 180 degrees: that is the convolution of mathematics; "
+    "deep learning's conv2d does not turn it (cross-correlation)",
     ("(window * w).sum", "(window * w[:, :, ::-1, ::-1]).sum"),
 )
 knock.wrong(
