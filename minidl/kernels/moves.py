@@ -40,6 +40,29 @@ def move(y, y_at, y_step, x, x_at, x_step, rows, count):
         y[y_at + r * y_step : y_at + r * y_step + count] = row
 
 
+def _pairs(v, builder, arguments, copy):
+    """``copy(y, x, masks, kept)`` for each vector of a row and the two it stands for.
+
+    ``y`` and ``x`` are functions from a step (1 or 2 elements for one) to an address.
+    """
+    y, y_step, x, x_step, rows, count = arguments
+    with v.loop(v.vectors(count)) as block:
+        start = v.times(block.index, v.lanes)
+        rest = builder.sub(count, start)
+        reach = builder.sub(v.times(rest, 2), v.number(1))
+        kept = v.within(v.number(0), rest)
+        masks = [v.within(v.number(k * v.lanes), reach) for k in (0, 1)]
+        with v.loop(rows) as row:
+            y_row = v.at(y, builder.mul(row.index, y_step))
+            x_row = v.at(x, builder.mul(row.index, x_step))
+            copy(
+                lambda step: v.at(y_row, v.times(start, step)),
+                lambda step: v.at(x_row, v.times(start, step)),
+                masks,
+                kept,
+            )
+
+
 def _generate_thin(typing, y, y_at, y_step, x, x_at, x_step, rows, count):
     from numba.core import types
 
@@ -49,16 +72,11 @@ def _generate_thin(typing, y, y_at, y_step, x, x_at, x_step, rows, count):
         v = Vectors(context, builder, x.dtype)
         y_, y_at, y_step, x_, x_at, x_step, rows, count = arguments
         y_, x_ = v.at(v.data(y, y_), y_at), v.at(v.data(x, x_), x_at)
-        with v.loop(v.vectors(count)) as block:
-            start = v.times(block.index, v.lanes)
-            rest = builder.sub(count, start)
-            reach = builder.sub(v.times(rest, 2), v.number(1))
-            kept = v.within(v.number(0), rest)
-            masks = [v.within(v.number(k * v.lanes), reach) for k in (0, 1)]
-            with v.loop(rows) as row:
-                target = v.at(y_, builder.mul(row.index, y_step), start)
-                source = v.at(x_, builder.mul(row.index, x_step), v.times(start, 2))
-                v.store(v.load_even(source, masks), target, kept)
+
+        def copy(y, x, masks, kept):
+            v.store(v.load_even(x(2), masks), y(1), kept)
+
+        _pairs(v, builder, (y_, y_step, x_, x_step, rows, count), copy)
         return context.get_dummy_value()
 
     return types.void(y, i, i, x, i, i, i, i), generate
@@ -81,16 +99,11 @@ def _generate_spread(typing, y, y_at, y_step, x, x_at, x_step, rows, count):
         v = Vectors(context, builder, x.dtype)
         y_, y_at, y_step, x_, x_at, x_step, rows, count = arguments
         y_, x_ = v.at(v.data(y, y_), y_at), v.at(v.data(x, x_), x_at)
-        with v.loop(v.vectors(count)) as block:
-            start = v.times(block.index, v.lanes)
-            rest = builder.sub(count, start)
-            reach = builder.sub(v.times(rest, 2), v.number(1))
-            kept = v.within(v.number(0), rest)
-            masks = [v.within(v.number(k * v.lanes), reach) for k in (0, 1)]
-            with v.loop(rows) as row:
-                target = v.at(y_, builder.mul(row.index, y_step), v.times(start, 2))
-                source = v.at(x_, builder.mul(row.index, x_step), start)
-                v.store_even(v.load(source, kept), target, masks)
+
+        def copy(y, x, masks, kept):
+            v.store_even(v.load(x(1), kept), y(2), masks)
+
+        _pairs(v, builder, (y_, y_step, x_, x_step, rows, count), copy)
         return context.get_dummy_value()
 
     return types.void(y, i, i, x, i, i, i, i), generate

@@ -19,7 +19,7 @@ _runner = None
 
 
 def runner():
-    """The one process that grades in this session."""
+    """The one process that grades for this run of pytest."""
     global _runner
     if _runner is None:
         _runner = Runner()
