@@ -1,9 +1,10 @@
-"""Marks shared by all tests."""
+"""Marks and fixtures shared by several tests."""
 
 import pytest
 from checkpoints import names, numbered
+from knock_tree import plant
 
-from minidl import backend
+from minidl import backend, cli
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,3 +31,25 @@ def two(tmp_path):
     numbered(tmp_path / "last.safetensors", 2)
     assert names(tmp_path) == ["last.safetensors", "previous.safetensors"]
     return tmp_path
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A tiny tree of three knocks, which is also the present folder."""
+    monkeypatch.chdir(plant(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+@pytest.fixture
+def run(root, capsys):
+    """Run a command on that tree: (exit status, stdout, stderr)."""
+
+    def call(*words):
+        try:
+            status = cli.main([str(w) for w in words])
+        except SystemExit as end:  # argparse
+            status = end.code
+        return status, *capsys.readouterr()
+
+    return call

@@ -34,6 +34,7 @@ FLOORS = """
     __init__
     bench knocks
     cli
+    __main__
 """
 FLOOR = {name: i for i, row in enumerate(FLOORS.strip().split("\n"))
          for name in row.split()}

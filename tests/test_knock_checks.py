@@ -66,6 +66,129 @@ def test_gradient_names_the_argument_and_the_fault():
     assert "2 gradients must come back; got 1" in message(lambda g, x, a: g * a)
 
 
+def of_value(f, oracle, *args, **options):
+    """What `checks.value` says of ``f``; an empty text if nothing."""
+    try:
+        checks.value(f, oracle, *args, **options)
+    except Mistake as mistake:
+        return mistake.message
+    return ""
+
+
+def test_infinities_and_nans_must_be_where_they_are_expected():
+    y = np.array([1.0, np.inf, -np.inf, np.nan])
+    for i, other in ((0, np.inf), (1, 7.0), (1, -np.inf), (2, np.nan), (3, 0.0)):
+        bad = y.copy()
+        bad[i] = other
+        assert f"first [{i}]" in wrong(bad, y)
+
+
+def test_an_answer_may_not_change_what_it_is_given():
+    def double(x):
+        x *= 2
+        return x
+
+    assert "changes its input x" in of_value(double, lambda x: 2 * x, np.ones(3))
+    tensor = Tensor(np.ones(3))
+
+    def through_tensor(x):
+        x.data *= 2
+        return x
+
+    said = of_value(through_tensor, lambda x: Tensor(2 * x.data), tensor)
+    assert "changes its input" in said and tensor.data.sum() == 3
+
+    def grow(xs):
+        xs.append(1.0)
+        return np.asarray(sum(xs))
+
+    said = of_value(grow, lambda xs: np.asarray(sum(xs) + 1), [1.0, 2.0])
+    assert "changes its input xs" in said
+
+    def spoil(table):
+        table["w"][0] = 0
+        return table["w"].sum()
+
+    table = {"w": np.ones(3)}
+    assert "changes its input table" in of_value(spoil, lambda t: 2.0, table)
+    assert table["w"].sum() == 3
+
+
+def test_an_answer_must_be_right_each_time_it_is_called():
+    x = np.arange(1.0, 5.0)
+    kept = {}
+
+    def remembers(x):
+        return kept.setdefault("first", 2 * x)
+
+    assert "called again" in of_value(remembers, lambda x: 2 * x, x)
+
+    room = np.zeros(4)
+
+    def same_room(x):
+        room[:] = 2 * x
+        return room
+
+    said = of_value(same_room, lambda x: 2 * x, x)
+    assert "results share memory" in said
+    calls = []
+
+    def third_time(x):
+        calls.append(1)
+        return 2 * x + (len(calls) == 3)
+
+    assert "called once more" in of_value(third_time, lambda x: 2 * x, x)
+    calls.clear()
+    assert of_value(third_time, lambda x: 2 * x, x, again=False) == ""
+    assert of_value(lambda x: 2 * x, lambda x: 2 * x, x) == ""
+
+
+def test_a_gradient_must_be_linear_and_own_its_memory():
+    x = np.array([1.0, 2.0, 3.0])
+    calls, room = [], np.zeros(3)
+
+    def once(g, x):
+        calls.append(1)
+        return 2 * g * x if len(calls) == 1 else 2 * np.ones(3) * x
+
+    def same_room(g, x):
+        room[:] = 2 * g * x
+        return room
+
+    for backward, words in ((once, "called again"), (same_room, "share memory")):
+        with pytest.raises(Mistake, match=words):
+            checks.gradient(backward, lambda x: x * x, x, r=Sampler(0))
+
+
+def test_inputs_lie_in_memory_as_they_were_made():
+    x = np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1)[::-1, :, ::2]
+    wide = np.broadcast_to(np.arange(3.0), (2, 3))
+    empty = np.zeros((0, 3))[::-1]
+    for given in (x, wide, empty, np.asfortranarray(np.ones((2, 3)))):
+        seen = []
+
+        def f(x):
+            seen.append((x.strides, x.tolist()))
+            return x.sum(axis=0)
+
+        assert of_value(f, lambda x: x.sum(axis=0), given) == ""
+        assert seen[0] == seen[2] == (given.strides, given.tolist())
+        assert len({strides for strides, _ in seen}) == 1
+
+
+def test_lines_are_counted():
+    def loops(n):
+        total = 0
+        for i in range(n):
+            total += i
+        return total
+
+    checks.steps(sum, ([1],), ([1] * 1000,), "sum")
+    checks.steps(lambda n: n + 1, (3,), (1000,), "one step")
+    with pytest.raises(Mistake, match="for a large one: it loops over rows"):
+        checks.steps(loops, (3,), (1000,), "total", over="rows")
+
+
 def test_other_checks():
     checks.adjoint(lambda x: 2 * x, lambda y: 2 * y, np.ones(3), np.ones(3), "f")
     with pytest.raises(Mistake, match="not the transpose"):

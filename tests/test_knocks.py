@@ -138,13 +138,36 @@ def test_what_an_answer_starts_ends_with_it(tree, runner, tmp_path):
     )
     text = answered(tree[0].exercise.read_text(), **{**RIGHT, "scale": body})
     grade(runner, tree[0], text)
-    pid = int((tmp_path / "pid").read_text())
+    ends(int((tmp_path / "pid").read_text()))
+
+
+def ends(pid):
+    """Wait until a process has ended; fail if it does not."""
     for _ in range(100):
         state = Path(f"/proc/{pid}/stat")
         if not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
             return
         time.sleep(0.1)
     raise AssertionError("it still runs")
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_answer_does_not_outlive_who_asked(tree, tmp_path):
+    file = tmp_path / "pid"
+    body = f"import os\nopen({str(file)!r}, 'w').write(str(os.getpid()) + '.')\n"
+    text = answered(
+        tree[0].exercise.read_text(), **{**RIGHT, "scale": body + "while True: pass"}
+    )
+    tree[0].exercise.write_text(text)
+    command = [sys.executable, "-m", "minidl", "check", "k901"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as asking:
+        for _ in range(600):
+            if file.exists() and file.read_text().endswith("."):
+                break
+            time.sleep(0.1)
+        asking.kill()
+    ends(int(file.read_text().rstrip(".")))
 
 
 @pytest.mark.process

@@ -7,6 +7,7 @@ was standard output, and the nursery adds how it ended.
 
 import json
 import os
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -24,13 +25,42 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
+    wake = _wake()
     while line := sys.stdin.buffer.raw.readline():
-        _serve(json.loads(line), channel, nothing)
+        _serve(json.loads(line), channel, nothing, wake)
         if not hasattr(os, "fork"):
             return  # what has run here may have changed anything
 
 
-def _serve(request, channel, nothing) -> None:
+def _wake() -> int | None:
+    """A file that can be read when a fork has ended."""
+    if not hasattr(os, "fork"):
+        return None
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader
+
+
+def _wait(pid, wake) -> int:
+    """How a fork has ended; killed, if standard input closes: who asked has gone."""
+    waiting = select.poll()
+    waiting.register(0, 0)  # wakes us when it is closed
+    waiting.register(wake, select.POLLIN)
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        for file, _ in waiting.poll():
+            if file == wake:
+                os.read(wake, 512)
+            else:
+                os.kill(pid, signal.SIGKILL)
+
+
+def _serve(request, channel, nothing, wake) -> None:
     def say(**line):
         os.write(channel, (json.dumps(line) + "\n").encode())
 
@@ -43,13 +73,15 @@ def _serve(request, channel, nothing) -> None:
         status = 1
         try:
             os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.dup2(nothing, 0)
             child.run(request, channel)
             status = 0
         finally:
             os._exit(status)
     say(pid=pid)
-    _, status = os.waitpid(pid, 0)
+    status = _wait(pid, wake)
     with suppress(OSError):  # what it has started ends with it
         os.killpg(pid, signal.SIGKILL)
     say(ended=os.waitstatus_to_exitcode(status))
