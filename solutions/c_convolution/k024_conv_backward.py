@@ -20,6 +20,9 @@ known from any linear layer, and the way back from columns to pixels is k023:
               x --im2col--> cols --W cols--> Y          G: g laid out as Y is
               gx <--col2im-- W^T G <-------- G          gw: G cols^T
 
+im2col(x, kh, kw) gives the columns (C * kh * kw, N * oh * ow), and
+col2im(cols, x.shape, kh, kw) adds them back into images; both are imported for you.
+
 (Many books write gx as a convolution of g, padded with zeros, with the kernel turned by
 180 degrees and its two channel axes exchanged. It is the same sum in another order.)
 
