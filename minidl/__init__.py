@@ -33,15 +33,15 @@ def stop_gradient(x: Tensor) -> Tensor:
     return x.detach()
 
 
-_ROOMS = "bench data knocks models nn optim predict testing train".split()
+_ROOMS = "bench data knocks models nn optim papers predict testing train".split()
 
 
 def __getattr__(name):
     """Rooms above the engine open when they are first used: importing stays quick."""
     from importlib import import_module
 
-    if name == "summary":
-        return import_module(".nn", __name__).summary
+    if name in ("count", "summary"):
+        return getattr(import_module(".nn", __name__), name)
     if name in _ROOMS:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

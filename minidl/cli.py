@@ -8,6 +8,7 @@ from . import __version__
 from .backend import check_device
 from .bench import options
 from .errors import ArgumentError, MinidlError, ShapeError
+from .experiments import commands as commands_of_experiments
 from .knocks import commands as commands_of_knocks
 
 UNSET = argparse.SUPPRESS  # options left out do not appear: a resumed run keeps its own
@@ -112,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
 
     command("warmup", _warmup, "Compile all kernels ahead, for this machine.")
 
+    commands_of_experiments.add(command, _number)
     commands_of_knocks.add(command)
 
     bench = command(

@@ -3,12 +3,12 @@
 On a terminal a progress bar moves; in a pipe there is one plain line an epoch.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from . import files
+from . import pictures
+from .errors import MinidlError
 
 
 def make_console(stderr: bool = False):
@@ -127,12 +127,9 @@ def confusion_table(confusion: np.ndarray, classes: list[str]):
 def save_curves(folder, history: list[dict]) -> Path | None:
     """Loss and accuracy by epoch as ``curves.png``; None without matplotlib."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
+        figure = pictures.new_figure()
+    except MinidlError:
         return None
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
         for part, style in (("train", "--"), ("test", "-")):
@@ -143,11 +140,7 @@ def save_curves(folder, history: list[dict]) -> Path | None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110)
-    path = Path(folder) / "curves.png"
-    files.atomic_write(path, out.getvalue())
-    return path
+    return pictures.save(figure, Path(folder) / "curves.png")
 
 
 def draw_image(image: np.ndarray) -> str:

@@ -54,6 +54,10 @@ class UnknownNameError(MinidlError, LookupError):
     """A model, data set or option name that the registry does not hold."""
 
 
+class MinidlWarning(UserWarning):
+    """What was asked for is legal, but not what one would want."""
+
+
 def unknown_name(kind, name, known):
     """An `UnknownNameError` that suggests the nearest known names."""
     from difflib import get_close_matches

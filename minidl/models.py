@@ -1,44 +1,8 @@
-"""Models by name: what ``minidl train NAME`` builds, registered by a decorator."""
+"""Models by name: what ``minidl train NAME`` builds. Those of papers are with them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from . import nn
-from .errors import ArgumentError, ShapeError, unknown_name
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model's builder and the training options that suit it."""
-
-    name: str
-    build: Callable[..., nn.Module]
-    optimizer: str
-    lr: float
-
-    @property
-    def about(self) -> str:
-        """The first line of the builder's docstring."""
-        return (self.build.__doc__ or "").strip().splitlines()[0]
-
-
-MODELS: dict[str, Entry] = {}
-
-
-def register_model(name: str, *, optimizer: str = "adam", lr: float = 1e-3):
-    """Register ``build(shape, classes) -> Module`` under ``name``.
-
-    ``shape`` is (C, H, W) of one image; ``optimizer`` and ``lr`` are the defaults of
-    ``minidl train`` for this model.
-    """
-
-    def register(build):
-        if name in MODELS:
-            raise ArgumentError(f"register_model: name must be new; got {name!r} again")
-        MODELS[name] = Entry(name, build, optimizer, lr)
-        return build
-
-    return register
+from . import nn, papers  # noqa: F401  (papers register their models)
+from .errors import ShapeError, unknown_name
+from .registry import MODELS, Entry, register_model  # noqa: F401
 
 
 def create(name: str, shape=(1, 28, 28), classes: int = 10) -> nn.Module:

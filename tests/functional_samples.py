@@ -267,6 +267,11 @@ SAMPLES = {
         S(r.integers(5, 2, 3), r(5, 4)), S(np.array([1, 1, 1]), r(2, 1)),
         S(np.array(1), r(3, 2)), S(np.zeros((0, 2), int), r(3, 2)),
     ],
+    "channel_shuffle": lambda r: [
+        S(r(2, 6, 2, 3), 2), S(r(2, 6, 3), 3), S(r(1, 4, 1), 1), S(r(2, 5, 1, 1), 5),
+        S(r(0, 4, 2, 2), groups=2),
+    ],
+    "elu": lambda r: [S(r(3, 4) * 3), S(r(3, 4), 0.3), S(r(1) * 30), S(r(), alpha=2.0)],
     "expand": lambda r: [
         S(r(3, 1), 3, 4), S(r(3, 1), (2, -1, 5)), S(r(1), [2, 3]), S(r(), 2),
         S(r(2), -1), S(r(1, 2), 0, 2),
@@ -309,6 +314,7 @@ SAMPLES = {
         S(np.array([0])),
     ],
     "pad": pad,
+    "relu6": lambda r: [S(r(3, 4) * 5 + 3), S(r(1) * 30), S(r())],
     "scatter_add": lambda r: [
         S(r(3, 4), 1, r.integers(4, 3, 6), r(3, 6)),
         S(r(2, 3), -2, r.integers(2, 5, 3), r(5, 3)),
@@ -339,6 +345,8 @@ SAMPLES = {
 }
 
 KINKS = {
+    "elu": lambda r: [S(np.array([0.0, -1e-12, -800.0, 800.0]))],
+    "relu6": lambda r: [S(np.array([0.0, 6.0, -1.0, 7.0, 3.0]))],
     "max": lambda r: [S(r.ties(3, 4)), S(r.ties(3, 5), 1), S(r.ties(3, 5), 0, True),
                       S(np.ones((2, 3)))],
     "min": lambda r: [S(r.ties(3, 4)), S(r.ties(3, 5), 1), S(r.ties(3, 5), 0, True),

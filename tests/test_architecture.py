@@ -18,7 +18,7 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 FLOORS = """
     errors samples
     backend files random threads
-    checks kernels tensor storage
+    checks kernels pictures tensor storage
     modes
     primitive
     autograd
@@ -27,12 +27,13 @@ FLOORS = """
     functional
     operators testing
     nn data
-    optim models
+    optim registry
     papers
+    models
     train
     console predict warmup
     __init__
-    bench knocks
+    bench experiments knocks
     cli
     __main__
 """
@@ -41,6 +42,7 @@ FLOOR = {name: i for i, row in enumerate(FLOORS.strip().split("\n"))
 # What a command imports only when it is called, so that `minidl --help` is quick.
 LAZY = {
     "cli": "bench console data knocks models nn predict storage train warmup",
+    "experiments": "experiments train",
     "knocks": "knocks",
 }
 CORE = "errors backend tensor modes primitive autograd".split()

@@ -1,6 +1,7 @@
 """Convolution kernels: every algorithm, any geometry, bands, batches and threads."""
 
 import time
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -265,3 +266,14 @@ def test_all_parts_have_ended_when_one_fails():
     with pytest.raises(ValueError, match="part 1"):
         in_parts(loop, 4)
     assert sorted(ended) == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "parts, groups, copies",
+    [(1, 3, 1), (2, 4, 1), (2, 3, 2), (4, 2, 4), (3, 1, 3), (0, 5, 1)],
+)
+def test_threads_that_share_a_group_have_sums_of_their_own(parts, groups, copies):
+    """Two that add to the same sums would lose some, once in many runs."""
+    layout = namedtuple("Layout", "groups outputs")(groups, 5)
+    sums = flat.sums_for(parts, layout, 7, np.float32)
+    assert sums.shape == (copies, 5 * groups, 7) and not sums.any()

@@ -154,6 +154,18 @@ REFUSED = {
         E(RangeError, "got values from -1 to 0", np.array([0, -1]), r(4, 2)),
         E(ShapeError, "weight must be (num, features)", r.integers(3, 3), r(4)),
     ],
+    "channel_shuffle": lambda r: [
+        E(ArgumentError, "groups dividing C; got input (2, 6, 3), groups 4",
+          r(2, 6, 3), 4),
+        E(ArgumentError, "groups 0", r(2, 6, 3), 0),
+        E(ArgumentError, "groups 2.0", r(2, 6, 3), 2.0),
+        E(ArgumentError, "groups True", r(2, 6, 3), True),
+        E(ArgumentError, "got input (6,)", r(6), 2),
+    ],
+    "elu": lambda r: [
+        E(DtypeError, "elu: input must be float32 or float64; got int64",
+          r.integers(3, 4)),
+    ],
     "expand": lambda r: [
         E(ShapeError, "must extend (3,)", r(3), 2, 4),
         E(ShapeError, "must extend (3, 1)", r(3, 1), 3),
@@ -226,6 +238,9 @@ REFUSED = {
         E(ArgumentError, "at most 2 for axis 0", r(3), (3, 0), "reflect"),
         E(ArgumentError, "at most 3", r(3), (0, 4), "circular"),
         E(ArgumentError, "at most 0", r(0), (1, 1), "replicate"),
+    ],
+    "relu6": lambda r: [
+        E(DtypeError, "relu6: input must be float32 or float64", r.integers(3, 4)),
     ],
     "scatter_add": lambda r: [
         E(ShapeError, "src must have the shape", r(3), 0, r.integers(2, 3), r(2)),

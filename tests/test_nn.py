@@ -41,8 +41,12 @@ LAYERS = [  # name, arguments, options, shape of the input (int: indices below t
     ("Flatten", (2, 3), {}, IMAGE),
     ("Upsample", ((9, 5),), {"mode": "nearest"}, IMAGE),
     ("Upsample", (), {"size": (9, 5), "mode": "bilinear"}, IMAGE),
+    ("ChannelShuffle", (3,), {}, (2, 6, 3, 2)),
     ("Identity", (), {}, (3, 4)),
     ("ReLU", (), {}, (3, 4)),
+    ("ReLU6", (), {}, (3, 4)),
+    ("ELU", (), {}, (3, 4)),
+    ("ELU", (0.3,), {}, (3, 4)),
     ("LeakyReLU", (), {}, (3, 4)),
     ("LeakyReLU", (0.3,), {}, (3, 4)),
     ("Sigmoid", (), {}, (3, 4)),
@@ -234,6 +238,11 @@ REFUSED = [
     (lambda: nn.AdaptiveAvgPool2d((0, 2)), "AdaptiveAvgPool2d: output_size must be"),
     (lambda: nn.Embedding(3, 0), "Embedding: embedding_dim must be"),
     (lambda: nn.LeakyReLU("x"), "LeakyReLU: negative_slope must be"),
+    (lambda: nn.ELU("x"), "ELU: alpha must be"),
+    (lambda: nn.ChannelShuffle(0), "ChannelShuffle: groups must be .* >= 1; got 0"),
+    (lambda: nn.scaled("net", 8, 0.1), "net: width must leave at least one of 8 chan"),
+    (lambda: nn.scaled("net", 8, -1), "net: width must be a number"),
+    (lambda: nn.Concat(nn.ReLU(), minidl.relu), "Concat: element 1 must be a Module"),
     (lambda: nn.Softplus(0.0), "Softplus: beta must be > 0; got 0.0"),
     (lambda: nn.GELU("erf"), "GELU: approximate must be 'none' or 'tanh'; got 'erf'"),
     (lambda: nn.Upsample(), "Upsample: either size or scale_factor"),
@@ -262,3 +271,55 @@ def test_inputs_that_do_not_fit_are_refused():
         nn.BatchNorm2d(3)(Tensor(np.ones((2, 4, 5, 5), "float32")))
     with pytest.raises(RangeError, match="embedding: index must be"):
         nn.Embedding(3, 2)(Tensor(np.array([3])))
+
+
+def test_residual_and_concat_join_what_stands_in_them():
+    x = Tensor(draw((2, 3, 4, 4)))
+    body = nn.Conv2d(3, 3, 1).to("float64")
+    plain, beside = nn.Residual(body), nn.Residual(body, nn.ReLU())
+    assert_close(plain(x).data, body(x).data + x.data, "float64", "identity")
+    assert_close(beside(x).data, body(x).data + x.relu().data, "float64", "shortcut")
+    assert [name for name, _ in plain.named_parameters()] == [
+        "body.weight",
+        "body.bias",
+    ]
+    side = nn.Concat(body, nn.Identity(), nn.ReLU())
+    parts = [body(x).data, x.data, x.relu().data]
+    assert_close(side(x).data, np.concatenate(parts, 1), "float64", "branches")
+    assert side[1:](x).shape == (2, 6, 4, 4) and side[-1](x).shape == (2, 3, 4, 4)
+    with pytest.raises(minidl.MinidlError):
+        nn.Residual(nn.Conv2d(3, 2, 1).to("float64"))(x)
+
+
+@pytest.mark.parametrize("name", ["Residual", "Concat", "conv_bn"])
+def test_blocks_pass_the_generic_checks(name):
+    block = {
+        "Residual": lambda: nn.Residual(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()),
+        "Concat": lambda: nn.Concat(nn.Conv2d(3, 2, 1), nn.Sigmoid()),
+        "conv_bn": lambda: nn.Sequential(*nn.conv_bn(3, 6, 3, 2, groups=3)),
+    }[name]()
+    check_layer(block, Tensor(draw((2, 3, 4, 5))))
+
+
+def test_conv_bn_keeps_the_size_and_leaves_the_bias_to_the_norm():
+    layers = nn.conv_bn(4, 8, 5, groups=2)
+    assert [type(m).__name__ for m in layers] == ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert layers[0].bias is None and layers[0].groups == 2
+    net = nn.Sequential(*layers, *nn.conv_bn(8, 6, 1, 2, relu=False))
+    assert len(net) == 5
+    assert net(Tensor(np.zeros((1, 4, 7, 6), np.float32))).shape == (1, 6, 4, 3)
+
+
+def test_scaled_rounds_down():
+    assert [nn.scaled("net", 32, w) for w in (1, 0.75, 0.5, 0.03125)] == [32, 24, 16, 1]
+    assert nn.scaled("net", 33, 0.5) == 16
+
+
+def test_count_tells_what_is_trained_from_what_is_kept():
+    net = nn.Sequential(*nn.conv_bn(3, 4, 3, 2), nn.GlobalAvgPool2d(), nn.Linear(4, 5))
+    found = minidl.count(net, (3, 6, 6))
+    assert found == nn.Count(4 * 27 + 8 + 25, 8, 4 * 27 * 9 + 20)
+    shared = nn.Sequential(net[0], net[1], net[1])
+    assert nn.count(shared, (3, 6, 6))[:2] == (4 * 27 + 8, 8)
+    with pytest.raises(minidl.MinidlError, match="refused input_shape"):
+        minidl.count(net, (2, 6, 6))

@@ -1,9 +1,9 @@
 """The networks whose training steps are timed, ours and torch's side by side.
 
-Their parameters come in the same order, so that both can start from the same numbers.
-`mlp` and `lenet` of ours are those of `minidl.models`; the others take 28x28 images
-through a 3x3 stem of 32 channels and three blocks of 64, 128 and 128, with pooling
-after the first two, a global average and a linear layer.
+Most are those of `minidl.models`; torch's is the same, layer by layer (see `twin`).
+"separable" and "shift" stand for the bare blocks: a 3x3 stem of 32 channels and three
+blocks of 64, 128 and 128 on 28x28 images, with pooling after the first two, a global
+average and a linear layer.
 """
 
 from collections.abc import Callable
@@ -13,61 +13,36 @@ import numpy as np
 from .. import functional as F
 from .. import models, nn, optim
 from ..errors import unknown_name
+from ..papers.shift import Shift2d
 from ..tensor import Tensor
 from . import peers
 from .setting import Setting
-from .shift import displacements
+from .twin import twin
 
-NAMES = ("mlp", "lenet", "separable", "shift")
+NAMES = (
+    "mlp",
+    "lenet",
+    "separable",
+    "shift",
+    "shiftnet",
+    "xception",
+    "mobilenet",
+    "clcnet",
+)
+SHIFTING = ("shift", "shiftnet")
 BATCH = 64
 CHANNELS = (32, 64, 128, 128)
 
 
-class Shift(nn.Module):
-    """Channels moved by the offsets of a 3x3 square in turn."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.dy, self.dx = displacements(channels, 3)
-
-    def forward(self, x):
-        return F.shift(x, dy=self.dy, dx=self.dx)
-
-
-# How both libraries write the blocks; ``n`` is minidl.nn or torch.nn.
-
-
-def _convolution(n, channels, out, kernel, **options):
-    padding = kernel // 2
+def _separable(channels, out):
     return [
-        n.Conv2d(channels, out, kernel, padding=padding, bias=False, **options),
-        n.BatchNorm2d(out),
-        n.ReLU(),
+        *nn.conv_bn(channels, channels, 3, groups=channels),
+        *nn.conv_bn(channels, out, 1),
     ]
 
 
-def _separable(n, channels, out, shift):
-    return [
-        *_convolution(n, channels, channels, 3, groups=channels),
-        *_convolution(n, channels, out, 1),
-    ]
-
-
-def _shift(n, channels, out, shift):
-    return [
-        *_convolution(n, channels, out, 1),
-        shift(out),
-        *_convolution(n, out, out, 1),
-    ]
-
-
-def _blocks(n, block, average, shift=None):
-    layers = _convolution(n, 1, CHANNELS[0], 3)
-    for i, (channels, out) in enumerate(zip(CHANNELS, CHANNELS[1:])):
-        layers += block(n, channels, out, shift)
-        if i < 2:
-            layers.append(n.MaxPool2d(2))
-    return n.Sequential(*layers, *average, n.Linear(CHANNELS[-1], 10))
+def _shift(channels, out):
+    return [*nn.conv_bn(channels, out, 1), Shift2d(out), *nn.conv_bn(out, out, 1)]
 
 
 def our_net(name: str) -> nn.Module:
@@ -77,39 +52,17 @@ def our_net(name: str) -> nn.Module:
     if name in models.MODELS:
         return models.create(name)
     block = _separable if name == "separable" else _shift
-    return _blocks(nn, block, [nn.GlobalAvgPool2d()], Shift)
+    layers = nn.conv_bn(1, CHANNELS[0], 3)
+    for i, (channels, out) in enumerate(zip(CHANNELS, CHANNELS[1:])):
+        layers += block(channels, out)
+        if i < 2:
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.GlobalAvgPool2d(), nn.Linear(CHANNELS[-1], 10))
 
 
 def torch_net(name: str, shift: str = "depthwise", device: str = "cpu"):
     """The same in torch; ``shift`` is how shift is written, see `peers.SHIFTS`."""
-    from torch import nn
-
-    class TorchShift(nn.Module):
-        def __init__(self, channels):
-            super().__init__()
-            self.move = peers.SHIFTS[shift](*displacements(channels, 3), device)
-
-        def forward(self, x):
-            return self.move(x)
-
-    if name == "mlp":
-        layers = nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)
-        return nn.Sequential(*layers).to(device)
-    if name == "lenet":
-        net = nn.Sequential(
-            nn.Conv2d(1, 20, 5),
-            nn.MaxPool2d(2),
-            nn.Conv2d(20, 50, 5),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(800, 500),
-            nn.ReLU(),
-            nn.Linear(500, 10),
-        )
-        return net.to(device)
-    block = _separable if name == "separable" else _shift
-    average = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return _blocks(nn, block, average, TorchShift).to(device)
+    return twin(our_net(name), shift, device).to(device)
 
 
 def batch(size: int = BATCH):

@@ -16,7 +16,7 @@ def shift_by_convolution(dy, dx, device: str = "cpu") -> Callable:
     for c, (a, b) in enumerate(zip(dy, dx)):
         w[c, 0, reach - a, reach - b] = 1
     w, conv2d = w.to(device), torch.nn.functional.conv2d
-    return lambda x: conv2d(x, w, padding=reach, groups=len(dy))
+    return lambda x: conv2d(x, w.to(x.dtype), padding=reach, groups=len(dy))
 
 
 def shift_by_slices(dy, dx, device: str = "cpu") -> Callable:
@@ -27,8 +27,12 @@ def shift_by_slices(dy, dx, device: str = "cpu") -> Callable:
     alike = {}
     for c, move in enumerate(zip(dy, dx)):
         alike.setdefault(move, []).append(c)
-    # Channels whose displacements cycle lie at equal steps: a slice, not an index.
-    steps = {m: slice(c[0], None, c[1] - c[0]) for m, c in alike.items() if len(c) > 1}
+    # Channels at equal steps are a slice, which is quicker than an index.
+    steps = {}
+    for m, c in alike.items():
+        step = c[1] - c[0] if len(c) > 1 else 1
+        if c == list(range(c[0], c[-1] + 1, step)):
+            steps[m] = slice(c[0], c[-1] + 1, step)
 
     def move(x):
         height, width = x.shape[2:]

@@ -8,7 +8,17 @@ from . import measure, memory, nets, peers
 from .measure import Row
 from .setting import Setting
 
-BARS = {"mlp": ">= 1x", "lenet": ">= 1x", "separable": ">= 3x", "shift": ">= 3x"}
+BARS = {
+    "mlp": ">= 1x",
+    "lenet": ">= 1x",
+    "separable": ">= 3x",
+    "shift": ">= 3x",
+    "shiftnet": ">= 3x",
+    "xception": ">= 3x",
+    "mobilenet": ">= 3x",
+    "clcnet": ">= 3x",
+}
+WEIGHED = ("mlp", "lenet", "separable", "shift")  # whose memory is measured
 MEMORY = ">= 0.83x"  # our peak is at most 1.2 times torch's
 TITLE = f"training steps, batch {nets.BATCH} of 28x28"
 NOTE = "torch's shift is written as {}, the faster of " + " and ".join(peers.SHIFTS)
@@ -47,9 +57,10 @@ def rows(setting: Setting) -> Iterator[Row]:
             reach=reach,
             flop=flop,
             bytes=moved,
-            note=NOTE.format(shift) if name == "shift" else "",
+            note=NOTE.format(shift) if name in nets.SHIFTING else "",
         )
-    for name in BARS if memory.can_tell(device) else ():
+    weighed = [n for n in WEIGHED if n in BARS] if memory.can_tell(device) else []
+    for name in weighed:
         yield measure.processes(
             f"{name} memory",
             lambda: memory.peak(setting, name, nets.BATCH),

@@ -43,7 +43,15 @@ from ..ops import (
     unfold,
     where,
 )
-from .activation import batch_norm, dropout, gelu, layer_norm, normalize
+from .activation import (
+    batch_norm,
+    dropout,
+    elu,
+    gelu,
+    layer_norm,
+    normalize,
+    relu6,
+)
 from .basic import (
     concatenate,
     einsum,
@@ -76,6 +84,7 @@ from .loss import (
 from .spatial import (
     adaptive_avg_pool2d,
     affine_grid,
+    channel_shuffle,
     conv_transpose2d,
     grid_sample,
     interpolate,

@@ -28,6 +28,34 @@ def gelu(x, approximate="none"):
     )
 
 
+def _floats(where, x):
+    if x.dtype.kind != "f":
+        raise DtypeError(f"{where}: input must be float32 or float64; got {x.dtype}")
+
+
+def elu(x, alpha=1.0):
+    """``x`` where positive, else ``alpha (exp(x) - 1)``.
+
+    Source: Clevert, Unterthiner and Hochreiter 2015, "Fast and Accurate Deep Network
+    Learning by Exponential Linear Units", equation 15.
+    """
+    _floats("elu", x)
+    positive = x > 0
+    # exp(x) - 1 = 2 t / (1 - t), t = tanh(x / 2): nothing cancels near 0.
+    t = ops.tanh(ops.where(positive, 0.0, x) * 0.5)
+    return ops.where(positive, x, t * (2.0 * alpha) / (1.0 - t))
+
+
+def relu6(x):
+    """``min(max(x, 0), 6)``; the derivative at 0 and 6 is 0.
+
+    Source: Krizhevsky 2010, "Convolutional Deep Belief Networks on CIFAR-10".
+    """
+    _floats("relu6", x)
+    bounded = ops.clip(x.detach(), min=0.0, max=6.0)
+    return ops.where((x > 0) * (x < 6), x, bounded)
+
+
 def dropout(x, p=0.5, training=True, *, mask=None):
     """``x * mask / (1 - p)`` in training, else ``x``.
 

@@ -108,6 +108,27 @@ def adaptive_avg_pool2d(x, output_size):
     return _resize(x, *(cells(n, m) for n, m in zip(x.shape[2:], size)))
 
 
+def channel_shuffle(x, groups):
+    """Channels dealt out again, one from each of ``groups`` groups in turn.
+
+    ``y[:, p] = x[:, (p % groups) C / groups + p // groups]``; with C / groups in place
+    of groups it is undone.
+
+    Shapes: x, y (N, C, ...).
+    Raises: ArgumentError unless groups divides C.
+    Source: Zhang et al. 2018, "ShuffleNet", section 3.1; clcNet's and IGCV's interlace.
+    """
+    n, channels, *rest = x.shape if x.ndim > 1 else (0, 0)
+    whole = isinstance(groups, int) and not isinstance(groups, bool) and groups > 0
+    if x.ndim < 2 or not whole or channels % groups:
+        raise ArgumentError(
+            "channel_shuffle: input must be (N, C, ...) with groups dividing C; got "
+            f"input {tuple(x.shape)}, groups {groups!r}"
+        )
+    apart = x.reshape(n, groups, channels // groups, *rest)
+    return transpose(apart, 1, 2).reshape(n, channels, *rest)
+
+
 def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=False):
     """Images (N, C, H, W) resized to ``size`` or by ``scale_factor``.
 

@@ -5,9 +5,7 @@ call must give what the first gave. Gradients are compared element by element wi
 central differences in float64, under a random gradient from above.
 """
 
-import ast
 import inspect
-import sys
 import time
 from functools import lru_cache, partial
 
@@ -17,6 +15,7 @@ from .. import backend
 from ..tensor import Tensor
 from .compare import inputs, plain, same
 from .grader import Mistake, Unavailable
+from .reading import banned, steps
 
 __all__ = [
     "adjoint",
@@ -319,35 +318,6 @@ def faster(f, naive, *args, factor: float, what: str, rounds=7):
         )
 
 
-def steps(f, few, many, what: str, over="places"):
-    """``f(*many)`` may not run through many more lines than ``f(*few)``: no loop.
-
-    ``few`` and ``many``: arguments of a small and of a large problem. Only the lines
-    of the file of ``f`` are counted; that is exact, unlike a timing.
-    """
-    few, many = _lines(f, few), _lines(f, many)
-    text = f"{what} runs through {few} lines of your code for a small input and through"
-    text += f" {many} for a large one: it loops over {over}"
-    true(many <= 1.5 * few, text, over)
-
-
-def _lines(f, args) -> int:
-    count, before = 0, sys.gettrace()
-    file = getattr(getattr(f, "__code__", None), "co_filename", None)
-
-    def trace(frame, event, _):
-        nonlocal count
-        count += event == "line"
-        return trace if frame.f_code.co_filename == file else None
-
-    sys.settrace(trace)
-    try:
-        f(*args)
-    finally:
-        sys.settrace(before)
-    return count
-
-
 def raises(error, f, *args, what: str, **options):
     """``f(*args)`` must raise ``error`` (a class, or several)."""
     try:
@@ -371,28 +341,3 @@ def on_device(f, *args, **options):
     ]
     received = backend.asnumpy(f(*moved, **options))
     same(received, expected, f"{_title(f, args, options)} on the GPU")
-
-
-def banned(mine, *names: str, loops=False, inside: str | None = None):
-    """The answer's source may not use some names, nor loops if ``loops``.
-
-    ``names``: "np.convolve", "einsum"; ``inside``: only in that function. This guards
-    against accident, not against intent.
-    """
-    tree = ast.parse(mine.source)
-    if inside is not None:
-        kinds = ast.FunctionDef | ast.ClassDef
-        tree = next(
-            (n for n in ast.walk(tree) if isinstance(n, kinds) and n.name == inside),
-            ast.Module([], []),
-        )
-    for node in ast.walk(tree):
-        text = ast.unparse(node) if isinstance(node, ast.Attribute | ast.Name) else ""
-        found = [n for n in names if text == n or text.endswith(f".{n}")]
-        if found:
-            raise Mistake(
-                f"line {node.lineno}: {found[0]} is not allowed in this knock", found[0]
-            )
-        if loops and isinstance(node, ast.For | ast.While | ast.comprehension):
-            line = getattr(node, "lineno", None) or node.target.lineno
-            raise Mistake(f"line {line}: no loops in this knock", "loop")

@@ -2,17 +2,20 @@
 
 from . import init
 from .activation import (
+    ELU,
     GELU,
     Identity,
     LeakyReLU,
     LogSoftmax,
     ReLU,
+    ReLU6,
     Sigmoid,
     Softmax,
     Softplus,
     Tanh,
 )
-from .container import ModuleList, Sequential
+from .blocks import conv_bn, scaled
+from .container import Concat, ModuleList, Residual, Sequential
 from .conv import Conv2d, ConvTranspose2d
 from .linear import Embedding, Linear
 from .module import Module
@@ -20,21 +23,26 @@ from .norm import BatchNorm2d, Dropout, LayerNorm
 from .pool import (
     AdaptiveAvgPool2d,
     AvgPool2d,
+    ChannelShuffle,
     Flatten,
     GlobalAvgPool2d,
     MaxPool2d,
     Upsample,
 )
 from .state import Parameter
-from .summary import Summary, summary
+from .summary import Count, Summary, count, summary
 
 __all__ = [
+    "ELU",
     "GELU",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BatchNorm2d",
+    "ChannelShuffle",
+    "Concat",
     "Conv2d",
     "ConvTranspose2d",
+    "Count",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -49,6 +57,8 @@ __all__ = [
     "ModuleList",
     "Parameter",
     "ReLU",
+    "ReLU6",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Softmax",
@@ -56,6 +66,9 @@ __all__ = [
     "Summary",
     "Tanh",
     "Upsample",
+    "conv_bn",
+    "count",
     "init",
+    "scaled",
     "summary",
 ]

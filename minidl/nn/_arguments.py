@@ -22,12 +22,12 @@ def number(where: str, name: str, value, low: float, high: float) -> float:
     return value
 
 
-def divides(where: str, groups, **channels: int) -> int:
+def divides(where: str, groups, *, called: str = "groups", **channels: int) -> int:
     """``groups`` if it divides every one of the named ``channels``."""
-    whole(where, "groups", groups)
+    whole(where, called, groups)
     for name, count in channels.items():
         if count % groups:
             raise ArgumentError(
-                f"{where}: groups must divide {name} {count}; got {groups}"
+                f"{where}: {called} must divide {name} {count}; got {groups}"
             )
     return groups

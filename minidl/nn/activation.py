@@ -21,6 +21,28 @@ class ReLU(Module):
         return F.relu(x)
 
 
+class ReLU6(Module):
+    """``min(max(x, 0), 6)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu6(x)
+
+
+class ELU(Module):
+    """``x`` where positive, else ``alpha (exp(x) - 1)``."""
+
+    def __init__(self, alpha: float = 1.0):
+        super().__init__()
+        inf = float("inf")
+        self.alpha = number("ELU", "alpha", alpha, -inf, inf)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha)
+
+    def extra_repr(self):
+        return f"alpha={self.alpha}"
+
+
 class LeakyReLU(Module):
     """``x`` where positive, else ``negative_slope x``."""
 

@@ -1,9 +1,10 @@
-"""Modules that hold modules: one after another, or as a list."""
+"""Modules that hold modules: one after another, side by side, or as a list."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from .. import functional as F
 from ..errors import RangeError
-from .activation import ReLU
+from .activation import Identity, ReLU
 from .module import Module
 from .norm import BatchNorm2d
 
@@ -74,6 +75,42 @@ def _together(module, after) -> bool:
         and type(after) is ReLU
         and not ("forward" in vars(module) or "forward" in vars(after))
     )
+
+
+class Residual(Module):
+    """What a body adds to its input: ``y = body(x) + shortcut(x)``.
+
+    Without ``shortcut`` it is the input itself. Both must give the same shape.
+
+    Source: He et al. 2015, "Deep Residual Learning for Image Recognition", equation 1.
+    """
+
+    def __init__(self, body: Module, shortcut: Module | None = None):
+        super().__init__()
+        self.body = body
+        self.shortcut = Identity() if shortcut is None else shortcut
+
+    def forward(self, x):
+        return self.body(x) + self.shortcut(x)
+
+
+class Concat(_Container):
+    """Branches beside each other, their channels one after another:
+    ``y = [f_1(x), f_2(x), ...]``.
+
+    Source: Szegedy et al. 2014, "Going Deeper with Convolutions", figure 2.
+    """
+
+    def __init__(self, *branches: Module):
+        super().__init__()
+        for number, branch in enumerate(branches):
+            self.add_module(str(number), branch)
+
+    def _slice(self, items):
+        return Concat(*(module for _, module in items))
+
+    def forward(self, x):
+        return F.concatenate([branch(x) for branch in self], dim=1)
 
 
 class ModuleList(_Container):

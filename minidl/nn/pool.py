@@ -149,6 +149,24 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
+class ChannelShuffle(Module):
+    """Channels dealt out again, see `minidl.functional.channel_shuffle`.
+
+    Shapes: x, y (N, C, H, W).
+    Raises: ArgumentError unless groups divides C.
+    """
+
+    def __init__(self, groups: int):
+        super().__init__()
+        self.groups = whole("ChannelShuffle", "groups", groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.channel_shuffle(x, self.groups)
+
+    def extra_repr(self):
+        return f"groups={self.groups}"
+
+
 class Upsample(Module):
     """Images resized to ``size`` or by ``scale_factor``, see `functional.interpolate`.
 

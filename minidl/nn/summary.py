@@ -49,6 +49,14 @@ class Row:
     memory: int = 0
 
 
+class Count(NamedTuple):
+    """Numbers in a model's parameters and buffers; multiply-adds for one input."""
+
+    parameters: int
+    buffers: int
+    madds: int
+
+
 class Total(NamedTuple):
     """Sums over all rows."""
 
@@ -246,3 +254,21 @@ def summary(model: Module, input_shape, batch: int = 1, dtype=None) -> Summary:
         if count := recorder.uncounted(module):
             rows.append(Row(name, type(module).__name__, None, count))
     return Summary(rows, shape)
+
+
+def count(model: Module, input_shape) -> Count:
+    """What a model costs: parameters, buffers, multiply-adds of one input.
+
+    Parameters are what is trained: weights, biases, scale and shift of batch norm, each
+    once. Buffers are the other numbers of the state, such as running statistics; what
+    some libraries call the total is the sum of both. A multiply-add counts 1, as papers
+    on mobile networks count: one for each product of a convolution or a matrix product,
+    none for bias, normalisation, activation, pooling or shift; half of what is called
+    FLOPs elsewhere.
+
+    Shapes: input_shape (C, H, W), without the batch.
+    Raises: ArgumentError; what the model raises, naming the layer, on a wrong shape.
+    """
+    total = summary(model, input_shape).total
+    buffers = sum(b.numel() for _, b in model.named_buffers())
+    return Count(total.parameters, buffers, total.madds)

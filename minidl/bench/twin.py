@@ -1,0 +1,113 @@
+"""The same model in torch: what a torch user would write, layer by layer.
+
+Layers that torch has become torch's. A module that only calls its children, such as a
+residual block, keeps its own ``forward``: written in terms of its attributes, it works
+on torch's layers as on ours. Names of parameters stay the same, so weights can be
+copied over.
+"""
+
+from ..errors import ArgumentError
+from ..nn import Module
+from . import peers
+
+# The arguments of a torch layer, from ours. None: the layer has none.
+LEAVES = {
+    "AvgPool2d": lambda m: (m.kernel_size, m.stride, m.padding, m.ceil_mode),
+    "BatchNorm2d": lambda m: (m.num_features, m.eps, m.momentum),
+    "ChannelShuffle": lambda m: (m.groups,),
+    "Conv2d": lambda m: (
+        m.in_channels,
+        m.out_channels,
+        m.kernel_size,
+        m.stride,
+        m.padding,
+        m.dilation,
+        m.groups,
+        m.bias is not None,
+    ),
+    "Dropout": lambda m: (m.p,),
+    "ELU": lambda m: (m.alpha,),
+    "Flatten": lambda m: (m.start_dim, m.end_dim),
+    "Identity": lambda m: (),
+    "Linear": lambda m: (m.in_features, m.out_features, m.bias is not None),
+    "MaxPool2d": lambda m: (
+        m.kernel_size,
+        m.stride,
+        m.padding,
+        m.dilation,
+        False,
+        m.ceil_mode,
+    ),
+    "ReLU": lambda m: (),
+    "ReLU6": lambda m: (),
+    "Sigmoid": lambda m: (),
+}
+
+
+def _concat(twin, x):
+    import torch
+
+    return torch.cat([branch(x) for branch in twin.children()], dim=1)
+
+
+def _global_average(twin, x):
+    return x.mean(dim=(2, 3))
+
+
+def _same_max_pool(twin, x):
+    import torch.nn.functional as F
+
+    odd = tuple(n % 2 for n in x.shape[2:])
+    return F.max_pool2d(x, 3, 2, odd, ceil_mode=True)
+
+
+# ``forward`` of modules whose own would call minidl's functions.
+FORWARDS = {
+    "Concat": _concat,
+    "GlobalAvgPool2d": _global_average,
+    "SameMaxPool2d": _same_max_pool,
+    "Shift2d": lambda twin, x: twin.move(x),
+}
+
+
+def twin(module: Module, shift: str = "depthwise", device: str = "cpu"):
+    """A torch.nn.Module of the same layers under the same names, freshly initialised.
+
+    ``shift`` is how a shift is written, see `peers.SHIFTS`.
+
+    Raises: ArgumentError for a layer that has no counterpart.
+    """
+    import torch
+
+    kind = type(module).__name__
+    if kind in LEAVES:
+        return getattr(torch.nn, kind)(*LEAVES[kind](module))
+    children = {k: twin(m, shift, device) for k, m in module.named_children()}
+    if kind == "Sequential":
+        other = torch.nn.Sequential()
+    elif kind in FORWARDS or children:
+        forward = FORWARDS.get(kind, type(module).forward)
+        other = type(kind, (torch.nn.Module,), {"forward": forward})()
+    else:
+        raise ArgumentError(f"twin: layer must have a counterpart in torch; got {kind}")
+    own = vars(module).items()
+    for name, value in own:
+        if isinstance(value, str | int | float | tuple) and name != "training":
+            setattr(other, name, value)
+    for name, child in children.items():
+        other.add_module(name, child)
+    if kind == "Shift2d":
+        dy, dx = ([-d for d in ds] for ds in (module.dh, module.dw))
+        other.move = peers.SHIFTS[shift](dy, dx, device)
+    return other
+
+
+def copy_state(module: Module, other) -> None:
+    """Give ``other``, a `twin`, the parameters and buffers of ``module``."""
+    import torch
+
+    state = {k: torch.tensor(t.numpy()) for k, t in module.state_dict().items()}
+    missing, unexpected = other.load_state_dict(state, strict=False)
+    lost = [k for k in missing if not k.endswith("num_batches_tracked")]
+    if lost or unexpected:
+        raise ArgumentError(f"copy_state: names must agree; got {lost + unexpected}")

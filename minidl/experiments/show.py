@@ -1,0 +1,66 @@
+"""What a person sees of an experiment: a table, sentences, a picture."""
+
+from pathlib import Path
+
+from .. import pictures
+from .study import Experiment, Outcome, verdict
+
+
+def table(experiment: Experiment, outcomes: dict[str, Outcome]):
+    """Cost and accuracy of every variant, as a rich table."""
+    from rich.table import Table
+
+    made = Table(title=f"{experiment.name}: {experiment.question}")
+    made.add_column("variant")
+    for header in ("parameters", "MAdds", "test %", "+-", "loss", "s"):
+        made.add_column(header, justify="right", no_wrap=True)
+    best = max((o.mean for o in outcomes.values()), default=0)
+    for o in outcomes.values():
+        made.add_row(
+            o.variant,
+            f"{o.count.parameters:,}",
+            f"{o.count.madds:,}",
+            f"{o.mean:.1f}",
+            f"{o.spread:.1f}",
+            f"{sum(o.losses) / len(o.losses):.3f}",
+            f"{sum(o.seconds) / len(o.seconds):.0f}",
+            style="bold" if o.mean == best else "",
+        )
+    return made
+
+
+def sentences(experiment: Experiment, outcomes: dict[str, Outcome], quick: bool):
+    """One paragraph for each claim: what the paper says, what this run shows."""
+    if quick:
+        return ["Too few images and epochs to judge by: leave --quick out for that."]
+    found = []
+    for claim in experiment.claims:
+        word, figures = verdict(claim, outcomes)
+        found.append(f"{claim.sentence} Here: {word}. {figures}.")
+    return found
+
+
+def draw(experiment: Experiment, outcomes: dict[str, Outcome], path) -> Path:
+    """Accuracies of all seeds, and their means against multiply-adds, on a picture.
+
+    Raises: MinidlError where matplotlib is missing.
+    """
+    figure = pictures.new_figure(10, 1.6 + 0.42 * max(5, len(outcomes)))
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2), sharex=True)
+    colors = [f"C{i}" for i in range(len(outcomes))]
+    for row, (o, color) in enumerate(zip(outcomes.values(), colors)):
+        seeds = o.accuracies
+        left.plot(seeds, [row] * len(seeds), "o", color=color, alpha=0.45, markersize=5)
+        left.plot([o.mean], [row], "|", color=color, markersize=18, markeredgewidth=2.5)
+        right.plot([o.mean], [o.count.madds / 1e6], "o", color=color)
+    left.set_yticks(range(len(outcomes)), list(outcomes))
+    left.invert_yaxis()
+    left.set_title("each seed, and the mean")
+    right.set_yscale("log")
+    right.set_title("millions of multiply-adds")
+    right.yaxis.tick_right()
+    for axes in (left, right):
+        axes.set_xlabel("test accuracy, %")
+        axes.grid(alpha=0.3)
+    figure.suptitle(f"{experiment.name}: {experiment.question}")
+    return pictures.save(figure, path)
