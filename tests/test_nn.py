@@ -242,6 +242,7 @@ REFUSED = [
     (lambda: nn.ChannelShuffle(0), "ChannelShuffle: groups must be .* >= 1; got 0"),
     (lambda: nn.scaled("net", 8, 0.1), "net: width must leave at least one of 8 chan"),
     (lambda: nn.scaled("net", 8, -1), "net: width must be a number"),
+    (lambda: nn.scaled("net", 8, float("inf")), "net: width must be a number"),
     (lambda: nn.Concat(nn.ReLU(), minidl.relu), "Concat: element 1 must be a Module"),
     (lambda: nn.Softplus(0.0), "Softplus: beta must be > 0; got 0.0"),
     (lambda: nn.GELU("erf"), "GELU: approximate must be 'none' or 'tanh'; got 'erf'"),

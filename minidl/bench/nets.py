@@ -3,7 +3,8 @@
 Most are those of `minidl.models`; torch's is the same, layer by layer (see `twin`).
 "separable" and "shift" stand for the bare blocks: a 3x3 stem of 32 channels and three
 blocks of 64, 128 and 128 on 28x28 images, with pooling after the first two, a global
-average and a linear layer.
+average and a linear layer. "clcnet, straight" leaves the interlaces out, which shows
+what they cost.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ NAMES = (
     "xception",
     "mobilenet",
     "clcnet",
+    "clcnet, straight",
 )
 SHIFTING = ("shift", "shiftnet")
 BATCH = 64
@@ -45,12 +47,22 @@ def _shift(channels, out):
     return [*nn.conv_bn(channels, out, 1), Shift2d(out), *nn.conv_bn(out, out, 1)]
 
 
+def _straight(net):
+    """A network without its channel shuffles."""
+    for name, child in net.named_children():
+        straight = isinstance(child, nn.ChannelShuffle)
+        setattr(net, name, nn.Identity() if straight else _straight(child))
+    return net
+
+
 def our_net(name: str) -> nn.Module:
     """A network of ours, freshly initialised."""
     if name not in NAMES:
         raise unknown_name("network", name, NAMES)
     if name in models.MODELS:
         return models.create(name)
+    if name == "clcnet, straight":
+        return _straight(models.create("clcnet"))
     block = _separable if name == "separable" else _shift
     layers = nn.conv_bn(1, CHANNELS[0], 3)
     for i, (channels, out) in enumerate(zip(CHANNELS, CHANNELS[1:])):

@@ -17,6 +17,7 @@ BARS = {
     "xception": ">= 3x",
     "mobilenet": ">= 3x",
     "clcnet": ">= 3x",
+    "clcnet, straight": None,  # without the interlaces, which shows what they cost
 }
 WEIGHED = ("mlp", "lenet", "separable", "shift")  # whose memory is measured
 MEMORY = ">= 0.83x"  # our peak is at most 1.2 times torch's

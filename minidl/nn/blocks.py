@@ -29,10 +29,10 @@ def conv_bn(
 def scaled(where: str, channels: int, width: float) -> int:
     """``int(width * channels)``: channels under a width multiplier.
 
-    Raises: ArgumentError unless 0 < width and at least one channel is left.
+    Raises: ArgumentError unless 0 < width <= 1000 and at least one channel is left.
     Source: Howard et al. 2017, "MobileNets", section 3.3.
     """
-    number(where, "width", width, 0, float("inf"))
+    number(where, "width", width, 0, 1000)
     count = int(width * channels)
     if count < 1:
         raise ArgumentError(
