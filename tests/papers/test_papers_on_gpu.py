@@ -1,0 +1,112 @@
+"""The papers' layers and models on a GPU: as on the CPU, without a wait for the host.
+
+On the look-alike of CuPy everywhere, on a real GPU where there is one.
+"""
+
+import lookalike
+import pytest
+
+import minidl
+from minidl import functional as F
+from minidl import models, nn
+from minidl.papers import (
+    active_shift,
+    channel_local_conv,
+    inception,
+    interleaved_group_conv,
+    shift,
+    squeeze_excitation,
+    xception,
+)
+from minidl.samples import Draw
+from minidl.tensor import Tensor
+from minidl.testing import assert_close
+
+PAPERS = sorted(set(models.MODELS) - {"mlp", "lenet"})
+LAYERS = {
+    "shift": lambda: shift.Shift2d(6),
+    "csc": lambda: shift.csc(6, 4, 2, 2),
+    "csc preactivation": lambda: shift.csc(6, 4, 2, 2, order="preactivation"),
+    "sc2": lambda: shift.sc2(6, 4, 2),
+    "inception": lambda: inception.Inception(6, (2, 2, 3, 2, 3, 2)),
+    "separable": lambda: xception.SeparableConv2d(6, 4, activation="elu"),
+    "simplified inception": lambda: xception.simplified_inception(6, [(2, 3), (4, 2)]),
+    "same pool": xception.SameMaxPool2d,
+    "squeeze-excitation": lambda: squeeze_excitation.SqueezeExcitation(6, 2),
+    "clc": lambda: channel_local_conv.clc(6, 8, 2, 2, 2),
+    "igcv1": lambda: interleaved_group_conv.igcv1_block(3, 2),
+    "igcv2": lambda: interleaved_group_conv.igcv2_block(6, (1, 2, 3)),
+    "igcv3": lambda: interleaved_group_conv.igcv3_block(6, 6),
+}
+
+
+@pytest.fixture(params=["lookalike", pytest.param("device", marks=pytest.mark.gpu)])
+def cuda(request):
+    """The look-alike, and a real device on a machine with a GPU."""
+    if request.param == "device":
+        yield None
+        return
+    with lookalike.installed() as module:
+        yield module
+
+
+def results(net, x, g, device):
+    """Output, gradients and buffers after one forward and one backward pass."""
+    x = Tensor(x).to(device)
+    x.requires_grad_()
+    y = net(x)
+    y.backward(Tensor(g(y.shape)).to(device))
+    found = [y, x.grad, *(p.grad for p in net.parameters())]
+    return found + [b for _, b in net.named_buffers()]
+
+
+def compare(make, x):
+    """``make()`` on both devices; returns how often the host waited for the GPU."""
+    both, waits = [], 0
+    for device in ("cpu", "cuda"):
+        minidl.manual_seed(2)
+        net = make().to("float64").to(device)
+        lookalike.syncs.clear()
+        both.append(results(net, x, lambda shape: Draw(1)(*shape), device))
+        waits = len(lookalike.syncs)
+    assert all(t.device == "cuda" for t in both[1])
+    for i, (a, b) in enumerate(zip(*both, strict=True)):
+        assert_close(b.cpu().data, a.data, "float64", f"result {i}")
+    return waits
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_agree_and_do_not_wait(cuda, name):
+    assert compare(LAYERS[name], Draw(5)(3, 6, 5, 6)) == 0
+
+
+def test_the_host_reads_how_far_an_active_shift_goes(cuda):
+    waits = compare(lambda: active_shift.ActiveShift2d(6), Draw(5)(3, 6, 5, 6))
+    assert cuda is None or waits == 2  # alpha and beta
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_training_step_agrees_and_does_not_wait(cuda, name):
+    losses = {}
+    for device in ("cpu", "cuda"):
+        minidl.manual_seed(2)
+        net = models.create(name, (1, 8, 9), 3).to("float64").to(device)
+        optimizer = minidl.optim.SGD(net.parameters(), 0.01, momentum=0.9)
+        x = Tensor(Draw(3)(4, 1, 8, 9)).to(device)
+        y = Tensor(Draw(4).integers(3, 4)).to(device)
+        seen = []
+        for _ in range(2):
+            loss = F.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            seen.append(loss)
+        if device == "cuda" and cuda is not None:
+            assert lookalike.syncs == []
+        losses[device] = [float(v.cpu().item()) for v in seen]
+        assert all(p.device == device for p in net.parameters())
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=1e-9)
+
+
+def test_all_layers_are_modules():
+    assert all(isinstance(make(), nn.Module) for make in LAYERS.values())
