@@ -30,8 +30,12 @@ NAMES = (
     "mobilenet",
     "clcnet",
     "clcnet, straight",
+    "shiftresnet",
+    "igcv1",
+    "igcv2",
+    "igcv3",
 )
-SHIFTING = ("shift", "shiftnet")
+SHIFTING = ("shift", "shiftnet", "shiftresnet")
 BATCH = 64
 CHANNELS = (32, 64, 128, 128)
 

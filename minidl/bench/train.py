@@ -18,6 +18,10 @@ BARS = {
     "mobilenet": ">= 3x",
     "clcnet": ">= 3x",
     "clcnet, straight": None,  # without the interlaces, which shows what they cost
+    "shiftresnet": None,
+    "igcv1": None,
+    "igcv2": None,
+    "igcv3": None,
 }
 WEIGHED = ("mlp", "lenet", "separable", "shift")  # whose memory is measured
 MEMORY = ">= 0.83x"  # our peak is at most 1.2 times torch's

@@ -88,6 +88,7 @@ SHIFT = Experiment(
             "pairs of 3x3, narrowed",
         ),
     ),
+    epochs=5,
 )
 
 
@@ -192,6 +193,7 @@ INTERLACE = Experiment(
             "depthwise (16, 1), full",
         ),
     ),
+    epochs=4,
     seeds=4,
 )
 
@@ -207,9 +209,7 @@ WIDTH = Experiment(
     "width-multiplier",
     "what does a narrower net lose?",
     "Howard et al. 2017",
-    tuple(
-        Variant(f"width {w:g}", _mobile(w)) for w in (1, 0.75, 0.5, 0.25, 0.125, 0.0625)
-    ),
+    tuple(Variant(f"width {w:g}", _mobile(w)) for w in (1, 0.5, 0.25, 0.125, 0.0625)),
     (
         Claim("Accuracy falls smoothly at first.", "width 1", "width 0.5"),
         Claim(
@@ -219,8 +219,7 @@ WIDTH = Experiment(
         ),
         Claim("And faster still.", "width 0.125", "width 0.0625", 1),
     ),
-    epochs=5,
-    seeds=3,
+    epochs=4,
 )
 
 
@@ -279,8 +278,7 @@ IGC = Experiment(
             "L 24, M 2, not permuted",
         ),
     ),
-    seeds=3,
-    epochs=5,
+    epochs=4,
 )
 
 EXPERIMENTS = (SHIFT, SEPARABLE, INTERLACE, WIDTH, IGC)

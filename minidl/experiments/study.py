@@ -55,7 +55,7 @@ class Experiment:
     variants: tuple[Variant, ...]
     claims: tuple[Claim, ...]
     epochs: int = 6
-    seeds: int = 5
+    seeds: int = 3
     lr: float = 5e-3
     batch: int = 64
 
