@@ -88,7 +88,7 @@ SHIFT = Experiment(
             "pairs of 3x3, narrowed",
         ),
     ),
-    epochs=5,
+    epochs=4,
 )
 
 
@@ -146,7 +146,7 @@ SEPARABLE = Experiment(
             1,
         ),
     ),
-    epochs=5,
+    epochs=4,
 )
 
 
@@ -194,7 +194,6 @@ INTERLACE = Experiment(
         ),
     ),
     epochs=4,
-    seeds=4,
 )
 
 
@@ -219,7 +218,7 @@ WIDTH = Experiment(
         ),
         Claim("And faster still.", "width 0.125", "width 0.0625", 1),
     ),
-    epochs=4,
+    epochs=3,
 )
 
 
@@ -278,7 +277,7 @@ IGC = Experiment(
             "L 24, M 2, not permuted",
         ),
     ),
-    epochs=4,
+    epochs=3,
 )
 
 EXPERIMENTS = (SHIFT, SEPARABLE, INTERLACE, WIDTH, IGC)

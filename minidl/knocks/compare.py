@@ -5,7 +5,7 @@ import numpy as np
 from ..tensor import Tensor
 from .grader import Mistake
 
-TOLERANCE = {"float64": (1e-9, 1e-11), "float32": (1e-4, 1e-5)}
+TOLERANCE = (1e-9, 1e-11), (1e-4, 1e-5)  # relative, absolute: float64, float32
 SMALL = 24  # elements of an input that are shown
 
 
@@ -115,14 +115,16 @@ def _same_many(received, expected, what, given, tolerance, sizes):
 def _close(received, expected, tolerance):
     if expected.dtype.kind not in "fc":
         return np.asarray(received == expected)
-    rtol, atol = tolerance or TOLERANCE.get(str(expected.dtype), TOLERANCE["float64"])
-    size, finite = np.abs(expected), np.isfinite(expected)
-    if not finite.all():
+    rtol, atol = tolerance or TOLERANCE[expected.dtype == np.float32]
+    size = np.abs(expected)
+    top = size.max(initial=0)
+    finite = None if np.isfinite(top) else np.isfinite(expected)
+    if finite is not None:
         size = np.where(finite, size, 0)
-    limit = atol + rtol * (size + size.max(initial=0))
+        top = size.max(initial=0)
     with np.errstate(invalid="ignore", over="ignore"):
-        close = np.abs(received - expected) <= limit
-    if not finite.all():  # the same infinity, and NaN where NaN is expected
+        close = np.abs(received - expected) <= atol + rtol * (size + top)
+    if finite is not None:  # the same infinity, and NaN where NaN is expected
         same = (received == expected) | (np.isnan(received) & np.isnan(expected))
         close = np.where(finite, close, same)
     return np.asarray(close)

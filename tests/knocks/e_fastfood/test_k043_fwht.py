@@ -165,9 +165,9 @@ def lengths(mine, r):
         stays = [np.array_equal(x, copy) for x, copy in zip(arrays, kept)]
         for shape, refused, good in zip(shapes, found, stays):
             text = f"{f.__name__}(x), x of shape {shape}: ValueError must be raised"
-            checks.true(refused, text, found)
+            checks.true(refused, text, ("refused", found))
             text = f"{f.__name__}(x), x of shape {shape}: x is changed before the error"
-            checks.true(good, text, stays)
+            checks.true(good, text, ("as before", stays))
         checks.true(not refuses(f, r(3, 6, 4)), "x of shape (3, 6, 4) is refused")
 
 
@@ -366,7 +366,8 @@ knock.wrong(
     "cut down",
     "other lengths are cut down to a power of two; they must be refused",
     (
-        '        raise ValueError(f"fwht: the length must be a power of two; got {n}")\n',
+        '        raise ValueError(f"fwht: the length must be a power of two; '
+        'got {n}")\n',
         "        n = 1 << n.bit_length() - 1 if n else 0\n        x = x[..., :n]\n",
     ),
 )

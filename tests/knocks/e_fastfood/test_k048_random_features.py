@@ -88,7 +88,8 @@ def anything(r):
 
 @knock.check("rbf: the kernel of all pairs")
 def value(mine, r):
-    x, y = np.array([[1.0, 2], [3, -1]]), np.array([[2.0, 2], [1, 2], [0, r.size(1, 5)]])
+    x = np.array([[1.0, 2], [3, -1]])
+    y = np.array([[2.0, 2], [1, 2], [0, r.size(1, 5)]])
     checks.value(mine.rbf, kernel, x, y, 3.0, tolerance=TIGHT)
     for n, m, d in [(2, 3, 3), (1, 1, 1), (3, 1, 2), (1, 2, 1), (3, 3, 3), anything(r)]:
         sigma = float(r.positive()) + 0.3
@@ -184,7 +185,8 @@ def of_rows(v, title):
         what = f"{title}: cos({t} * numbers)"
         checks.statistic(np.cos(t * v), math.exp(-(t**2) / 2), what)
     lines = [(v[:, 0], v[:, 1]), (v[:, 1], v[:, 2]), (v[:, 0], v[:, 2])]
-    lines += [(v[:-1], v[1:]), (v[0::2], v[1::2]), (v[: len(v) // 2], v[len(v) // 2 :])]
+    half = len(v) // 2
+    lines += [(v[0::2], v[1::2]), (v[1:-1:2], v[2::2]), (v[:half], v[half:])]
     for i, (a, b) in enumerate(lines):
         what = f"{title}: products of numbers in two {'columns' if i < 3 else 'rows'}"
         checks.statistic(a * b, 0, what, spread=1)
