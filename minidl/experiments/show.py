@@ -59,6 +59,8 @@ def draw(experiment: Experiment, outcomes: dict[str, Outcome], path) -> Path:
     right.set_yscale("log")
     right.set_title("millions of multiply-adds")
     right.yaxis.tick_right()
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter("{x:g}")
     for axes in (left, right):
         axes.set_xlabel("test accuracy, %")
         axes.grid(alpha=0.3)

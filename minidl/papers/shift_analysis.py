@@ -116,7 +116,8 @@ def draw(values: np.ndarray, path, title: str = ""):
     axes.set_xlabel("dw")
     axes.set_ylabel("dh")
     axes.set_title(title)
-    middle = np.nanmean(values) if np.isfinite(values).any() else 0
+    known = values[np.isfinite(values)]
+    middle = (known.min() + known.max()) / 2 if known.size else 0
     for (i, j), value in np.ndenumerate(values):
         text = "-" if np.isnan(value) else f"{value:.3g}"
         color = "white" if value < middle else "black"  # viridis is dark below
