@@ -20,6 +20,11 @@ groups as channels every filter sees a single channel (k031).
 Backward there is nothing new: groups have nothing in common, neither channels nor
 filters, so each has the gradients of an ordinary convolution of its own.
 
+To fill up w with zeros and take one ordinary convolution is groups times the work, and
+it is not quite the same: 0 * NaN is NaN. NaN and infinities are numbers like others
+here, forward and backward: they go where the sums above take them, and that is never
+into another group.
+
 The convolution of k025 is there for you, with both of its gradients. Padding and stride
 are as there; dilation is always 1 here.
 
@@ -30,7 +35,8 @@ with oh = (H + 2 * padding - kh) // stride + 1, ow alike. groups divides C and O
 Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep
 convolutional neural networks", NIPS 2012, where two groups lived on two GPUs.
 Checked: against loops over single channels, and small steps for the gradients; from one
-group to one channel in each; strides, padding, views, float32; the rules.
+group to one channel in each; strides, padding, views, float32; that no group meets
+another, with NaN and infinities; the rules.
 """
 
 import numpy as np

@@ -29,12 +29,13 @@ many.
 
 Shapes: size is a pair (H, W), all other arguments are whole numbers from 1 on, and
 groups divides channels and filters. Costs are pairs (weights, multiply-adds) of exact
-whole numbers (int, no floats), the ratio is an exact fractions.Fraction.
+whole numbers (int, no floats), right to the last digit however large they are, beyond
+64 bits, too; the ratio is an exact fractions.Fraction.
 Source: Howard et al., "MobileNets: efficient convolutional neural networks for mobile
 vision applications", 2017, section 3.1.
 Checked: exactly, against a count of the pairs of filter and channel that meet, of taps
 and of places; odd and even sizes, strides, groups; whole networks, MobileNet among
-them.
+them; very large numbers.
 """
 
 from fractions import Fraction

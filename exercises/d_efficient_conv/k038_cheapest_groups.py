@@ -45,7 +45,7 @@ def cost(inputs, middle, outputs, area, g1, g2):
     """How many multiplications f(g1, g2) one pixel of the output takes.
 
     inputs, middle and outputs are M, L and N, area is A. g1 divides inputs and middle,
-    g2 divides middle and outputs.
+    g2 divides middle and outputs. A whole number, exact however large it is.
     """
     raise NotImplementedError("k038: write cost")
 

@@ -13,7 +13,11 @@ every channel is moved as a whole by a few pixels, each in its own direction.
                        g h i                     h i 0                     d e f
 
 It is a depthwise convolution (k031) with a kernel that has a single 1 and is zero
-elsewhere. An offset may be larger than the image; then the whole channel is zero.
+elsewhere. But nothing is multiplied: a NaN or an infinity is moved like any number, and
+if it falls over the edge nothing of it is left, only the 0 that takes its place.
+
+An offset may be larger than the image; then the whole channel is zero. It may even be
+10**15, and no memory is as wide as that.
 
 The way back: x[n, c, h, w] went to one place of y at most, so its gradient comes from
 there, or is 0 if it fell over the edge.
@@ -36,7 +40,8 @@ row c is (dh_c, dw_c).
 Source: Wu et al., "Shift: a zero FLOP, zero parameter alternative to spatial
 convolutions", CVPR 2018.
 Checked: against loops, offsets of any size and sign; gradients against small steps, and
-that backward is the transpose; offsets for many C, K and dilations; float32; views.
+that backward is the transpose; offsets for many C, K and dilations; NaN; float32;
+views.
 """
 
 import numpy as np

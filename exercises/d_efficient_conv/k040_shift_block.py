@@ -72,7 +72,8 @@ def block_cost(inputs, outputs, expansion, height, width):
     """(parameters, multiplications) of a block, for one image of height by width.
 
     The middle has expansion * outputs channels. What is multiplied with the zeros that
-    a shift brings in counts like any other multiplication.
+    a shift brings in counts like any other multiplication. Both are whole numbers,
+    exact however large they are.
     """
     raise NotImplementedError("k040: write block_cost")
 

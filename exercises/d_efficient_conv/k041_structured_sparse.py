@@ -47,7 +47,8 @@ import numpy as np
 def structured(x, layers):
     """y = P_L W_L ... P_1 W_1 x for every row of x; layers[0] is the first, W_1.
 
-    x and the blocks are floats of one dtype, which y has, too; y is a new array.
+    x and the blocks are floats of one dtype, which y has, too; y is a new array, also
+    where it has the numbers of x.
 
     Shapes: x and y (N, C), layers[l] (C / K, K, K), each with its own K.
     """
@@ -58,6 +59,7 @@ def path_counts(channels, sizes):
     """How many paths lead from each output to each input, if no weight is zero.
 
     sizes: the numbers K_1, ..., K_L, in the order in which the data goes through.
+    Below 2**60 paths lead from an output to an input, and the counts are exact.
 
     Shapes: the result is (channels, channels), [output, input], of an integer dtype.
     """
@@ -75,7 +77,8 @@ def is_complementary(channels, sizes):
 def weight_count(channels, sizes, area):
     """The number of weights in all blocks, where the first layer has area taps.
 
-    sizes: K_1, ..., K_L, as for `path_counts`; area is S.
+    sizes: K_1, ..., K_L, as for `path_counts`; area is S. A whole number, exact however
+    large it is.
     """
     raise NotImplementedError("k041: write weight_count")
 

@@ -22,7 +22,8 @@ The same numbers come from an ordinary convolution whose kernel is nearly empty:
 That shows what a depthwise convolution is; to compute it that way is C times the work.
 And it is not quite the same. A multiplication by zero is no protection, since 0 * NaN
 is NaN; in a depthwise convolution what is in one channel, even NaN, can reach only the
-filters of this channel.
+filters of this channel. There it does arrive: NaN and infinities are numbers like
+others, in x and in w.
 
 Rules: in depthwise_conv2d loop over the taps (i, j) only, or not at all: neither over
 channels nor images nor places. No ready-made convolution, not even those of k025 and
@@ -36,7 +37,8 @@ vision applications", 2017; Chollet, "Xception: deep learning with depthwise sep
 convolutions", CVPR 2017.
 Checked: both functions against loops, for several multipliers, strides and paddings;
 that the dense kernel makes the same convolution; that nothing comes from another
-channel, not even NaN; views, float32; the rules.
+channel, not even NaN, and that NaN and infinities arrive in their own; views, float32;
+the rules.
 """
 
 import numpy as np
@@ -68,6 +70,8 @@ def depthwise_conv2d(x, w, stride, padding):
 
 def dense_kernel(w, channels):
     """The kernel with which an ordinary convolution does the same; dtype kept.
+
+    Its zeros are zeros even if there is a NaN or an infinity in w.
 
     Shapes: w (C * M, 1, kh, kw), result (C * M, C, kh, kw), with C = channels.
     """

@@ -105,7 +105,7 @@ def separable(x, depthwise, pointwise):
 def segmented_weights(channels, middle, filters, segments):
     """How many weights the kernels of `segmented` have together, a whole number (int).
 
-    The three first numbers are C, M and O.
+    The three first numbers are C, M and O. It is exact, however large it is.
     """
     # answer
     return middle * channels + filters * (middle // segments) * 9
@@ -114,7 +114,7 @@ def segmented_weights(channels, middle, filters, segments):
 def separable_weights(channels, filters):
     """How many weights the kernels of `separable` have together, a whole number (int).
 
-    The numbers are C and O.
+    The numbers are C and O. It is exact, however large it is.
     """
     # answer
     return channels * 9 + filters * channels

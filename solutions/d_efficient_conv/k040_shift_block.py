@@ -78,7 +78,8 @@ def block_cost(inputs, outputs, expansion, height, width):
     """(parameters, multiplications) of a block, for one image of height by width.
 
     The middle has expansion * outputs channels. What is multiplied with the zeros that
-    a shift brings in counts like any other multiplication.
+    a shift brings in counts like any other multiplication. Both are whole numbers,
+    exact however large they are.
     """
     # answer
     weights = expansion * outputs * (inputs + outputs)

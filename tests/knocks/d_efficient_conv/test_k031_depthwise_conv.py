@@ -31,6 +31,11 @@ CASES = [  # N, C, M, kh, kw, H, W, stride, padding
     (3, 2, 2, 1, 1, 4, 3, 3, 1),  # pixels that nobody sees
     (2, 4, 1, 3, 2, 5, 4, 2, 0),
     (2, 2, 2, 3, 3, 1, 1, 1, 1),  # mostly padding
+    (1, 2, 1, 3, 2, 2, 1, 1, 2),  # two rings, three rings
+    (1, 1, 2, 2, 3, 2, 4, 3, 3),
+    (1, 5, 1, 2, 1, 9, 5, 2, 0),
+    (5, 1, 1, 2, 2, 3, 10, 4, 2),
+    (1, 2, 4, 1, 5, 4, 11, 3, 1),
 ]
 
 
@@ -115,6 +120,11 @@ def kernel(mine, r):
         checks.value(mine.dense_kernel, dense, w, channels, tolerance=EXACT)
     w = r(3, 2, 1, 6).astype(np.float32).T[::-1, :, :, 1:]
     checks.value(mine.dense_kernel, dense, w, 3, tolerance=EXACT)
+    for bad in (np.nan, np.inf, -np.inf):
+        w = r(6, 1, 2, 1)
+        w[r.integers(6)] = bad
+        with np.errstate(all="ignore"):
+            checks.value(mine.dense_kernel, dense, w, 3, tolerance=EXACT)
 
 
 @knock.check("an ordinary convolution with the dense kernel gives the same")
@@ -142,6 +152,19 @@ def local(mine, r):
         others = np.arange(len(w)) * x.shape[1] // len(w) != bad
         what = f"depthwise_conv2d, where channel {bad} of x is NaN: all other channels"
         checks.equal(y[:, others], before[:, others], what, tolerance=TIGHT)
+
+
+@knock.check("a NaN or an infinity arrives in its own channel")
+def arrives(mine, r):
+    for bad in (np.nan, np.inf, -np.inf):
+        x, w, *options = sample(r, *CASES[2])
+        x, w, channel = abs(x) + 0.5, abs(w) + 0.5, r.integers(x.shape[1])
+        x[:, channel] = bad
+        with np.errstate(all="ignore"):
+            y = checks.call(mine.depthwise_conv2d, x, w, *options)
+            right = depthwise(x, w, *options)
+            what = f"depthwise_conv2d, where all of channel {channel} of x is {bad}"
+            checks.equal(y, right, what, tolerance=TIGHT)
 
 
 @knock.check("float32 stays float32; views are right; earlier results stay")
@@ -345,6 +368,21 @@ knock.wrong(
     (
         "dense[filters, own] = w[:, 0]",
         "dense[filters[:channels], filters[:channels]] = w[:channels, 0]",
+    ),
+)
+knock.wrong(
+    "dense by a product",
+    "the dense kernel is a product of w with ones and zeros: 0 * NaN is NaN, so write "
+    "w into an array of zeros",
+    ("dense[filters, own] = w[:, 0]", "dense[filters, own] = 1\n    dense = w * dense"),
+)
+knock.wrong(
+    "NaN wiped out",
+    "a NaN or an infinity in x is replaced by an ordinary number; it must stay out of "
+    "the other channels, and arrive in its own",
+    (
+        "    x = np.pad(x, ((0, 0), (0, 0),",
+        "    x = np.pad(np.nan_to_num(x), ((0, 0), (0, 0),",
     ),
 )
 knock.wrong(

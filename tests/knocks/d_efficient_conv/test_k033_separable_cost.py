@@ -1,5 +1,6 @@
 """Grader of k033: what a separable convolution costs."""
 
+from math import gcd
 from numbers import Rational
 
 import numpy as np
@@ -28,7 +29,7 @@ MOBILENET += [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
 def places(size, kernel, stride):
     """Along each axis: how many windows fit into the padded image."""
     wide = [n + kernel // 2 + kernel // 2 for n in size]
-    return tuple(sum(p + kernel <= n for p in range(0, n, stride)) for n in wide)
+    return tuple(len(range(0, n - kernel + 1, stride)) for n in wide)
 
 
 def conv(size, channels, filters, kernel, stride=1, groups=1):
@@ -41,7 +42,14 @@ def conv(size, channels, filters, kernel, stride=1, groups=1):
     return meet * taps, meet * taps * rows * columns
 
 
-def network(size, channels, layers, kernel):
+def large(size, channels, filters, kernel, stride=1, groups=1):
+    """The same for numbers that are too large to lay out all pairs."""
+    weights = filters * len(range(0, channels, groups)) * kernel * kernel
+    rows, columns = places(size, kernel, stride)
+    return weights, weights * rows * columns
+
+
+def network(size, channels, layers, kernel, conv=conv):
     """Depthwise and pointwise kernels, one after the other."""
     total = [0, 0]
     for filters, stride in layers:
@@ -57,7 +65,11 @@ def pair(f, expected, *args, **options):
     """``f`` of these must be this pair of exact whole numbers."""
     words = [*map(repr, args), *(f"{k}={v!r}" for k, v in options.items())]
     title = f"{f.__name__}({', '.join(words)})"
-    received = checks.call(f, *args, **options)
+    judge(checks.call(f, *args, **options), expected, title)
+
+
+def judge(received, expected, title):
+    """Say what is wrong with a pair of costs."""
     checks.true(
         isinstance(received, tuple | list | np.ndarray) and len(received) == 2,
         f"{title} must give a pair (weights, multiply-adds); got {received!r}",
@@ -88,8 +100,8 @@ def ordinary(mine, r):
     for kernel in (1, 3, 5):
         args = (r.size(1, 9), r.size(1, 9)), r.size(2, 9), r.size(2, 9), kernel
         pair(mine.conv_cost, conv(*args), *args)
-    args = (1, r.size(2, 9)), 1, 1, 7
-    pair(mine.conv_cost, conv(*args), *args)
+    for args in [((1, r.size(2, 9)), 1, 1, 7), ((9, 4), 3, 2, 7), ((2, 5), 2, 3, 9)]:
+        pair(mine.conv_cost, conv(*args), *args)
 
 
 @knock.check("strides: the work is that at the places of the result")
@@ -124,8 +136,11 @@ def separable(mine, r):
         channels, filters, kernel = r.size(1, 9), r.size(1, 9), r.choice([1, 3, 5])
         right = network(size, channels, [(filters, stride)], kernel)
         pair(mine.separable_cost, right, size, channels, filters, kernel, stride)
-    args = (6, 7), 1, 1, 3, 2
-    pair(mine.separable_cost, network((6, 7), 1, [(1, 2)], 3), *args)
+    sizes = [(6, 7), (7, 6), (9, 2), (1, 5), (1, 1)]
+    for size, kernel, stride in zip(sizes, (3, 7, 5, 9, 7), (2, 3, 4, 1, 2)):
+        right = network(size, 2, [(3, stride)], kernel)
+        pair(mine.separable_cost, right, size, 2, 3, kernel, stride)
+    pair(mine.separable_cost, network((6, 7), 1, [(1, 2)], 3), (6, 7), 1, 1, 3, 2)
 
 
 def exact(mine, filters, kernel, count, total):
@@ -145,14 +160,15 @@ def exact(mine, filters, kernel, count, total):
 @knock.check("the ratio, exactly, from two numbers only", points=2)
 def ratio(mine, r):
     sizes = [(r.size(2, 30), r.choice([3, 5, 7])) for _ in range(4)]
-    for filters, kernel in [(4, 3), *sizes, (1, 3), (2, 1), (1, 1), (10**9, 3)]:
+    some = [(1, 3), (2, 1), (1, 1), (64, 7), (10**9, 3), (10**20 + 1, 11)]
+    for filters, kernel in [(4, 3), *sizes, *some]:
         size, channels, stride = (r.size(1, 9), 4), r.size(1, 9), r.size(1, 3)
         few = min(filters, 50)  # the counts below are of pairs: not too many
         count = network(size, channels, [(few, stride)], kernel)[1]
         total = conv(size, channels, few, kernel, stride)[1]
         if few < filters:
             count, total = filters + kernel * kernel, filters * kernel * kernel
-        common = int(np.gcd(count, total))
+        common = gcd(count, total)
         exact(mine, filters, kernel, count // common, total // common)
 
 
@@ -165,8 +181,22 @@ def networks(mine, r):
         for kernel in (3, r.choice([1, 5])):
             args = size, channels, layers, kernel
             pair(mine.network_cost, network(*args), *args)
+    for size in ((5, 9), (9, 5), (17, 6), (1, 7), (7, 1)):  # odd after each stride
+        for kernel, layers in ((3, [(2, 2)] * 3), (7, [(3, 2), (2, 1), (1, 3)])):
+            pair(
+                mine.network_cost,
+                network(size, 2, layers, kernel),
+                size,
+                2,
+                layers,
+                kernel,
+            )
     pair(mine.network_cost, (0, 0), size, channels, [], 3)
-    pair(mine.network_cost, network(size, channels, tuple(some), 3), *args[:2], some, 3)
+    for _ in range(2):
+        title = f"network_cost({size}, {channels}, {some}, 3)"
+        cost = mine.network_cost(size, channels, some, 3)
+        judge(cost, network(size, channels, some, 3), title)
+        some.append((2, 2))  # the same list has become longer
 
 
 @knock.check("MobileNet's 13 separable layers, on images of 224 pixels and others")
@@ -175,6 +205,34 @@ def mobilenet(mine, r):
     size = r.choice([(96, 96), (80, 80), (64, 64), (112, 75)])
     right = network(size, 32, MOBILENET, 3)
     pair(mine.network_cost, right, size, 32, MOBILENET, 3)
+
+
+@knock.check("large numbers, to the last digit")
+def exactly(mine, r):
+    a, b, c = (10**9 + 2 * r.size(1, 99) + 1 for _ in range(3))  # odd
+    far = (10**17 + 1, 10**17 + 7)
+    for args in [
+        ((9, 7), 10**5 + 3, 10**5 + 1, 3),  # beyond 32 bits
+        ((a, b), a, b, 7),
+        (far, 3 * far[0], 3 * c, 3, 1, 3),
+        (far[::-1], 5 * far[1], 5, 1, 2, 5),
+    ]:
+        pair(mine.conv_cost, large(*args), *args)
+    for size, channels, filters, kernel, stride in [
+        ((5, 3), 10**6 + 1, 10**6 + 4, 3, 1),
+        ((a, c), b, 2 * c, 7, 1),
+        (far, a, 2 * b, 3, 3),
+    ]:
+        layers = [(filters, stride)]
+        right = network(size, channels, layers, kernel, large)
+        pair(mine.separable_cost, right, size, channels, filters, kernel, stride)
+        layers = [*layers, (a, 2), (b, 3)]
+        right = network(size, channels, layers, kernel, large)
+        pair(mine.network_cost, right, size, channels, layers, kernel)
+    for odd in (1, 2):  # one of two sums is odd
+        layers = [(2 * b, 1), (c, 1)]
+        right = network((a, b), odd, layers, 3, large)
+        pair(mine.network_cost, right, (a, b), odd, layers, 3)
 
 
 knock.wrong(

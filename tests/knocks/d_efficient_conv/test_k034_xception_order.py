@@ -70,6 +70,9 @@ def alike(r, count, c, m, n):
     return [branch(r, c, m, n) for _ in range(count)]
 
 
+SIZES = [(3, 3, 2), (1, 1, 1), (5, 2, 1), (1, 1, 5), (2, 9, 3), (1, 4, 10)]  # N, H, W
+
+
 def image(r, c):
     return r(r.size(1, 2), c, r.size(1, 3), r.size(2, 4))
 
@@ -82,6 +85,10 @@ def module(mine, r):
     for sizes in ([(2, 1), (1, 2), (3, 2)], [(2, 3), (1, 1)], [(2, 2)] * 3, [(1, 2)]):
         branches = [branch(r, c, m, n) for m, n in sizes]
         checks.value(f, inception, image(r, c), branches, tolerance=TIGHT)
+    for (n, h, w), count in zip(SIZES, (2, 1, 2, 4, 1, 5)):
+        branches = [branch(r, 2, 1, 1 + i % 2) for i in range(count)]
+        args = r(n, 2, h, w), branches
+        checks.value(f, inception, *args, tolerance=TIGHT, again=False)
     single = branch(r, 1, 1, 1)
     checks.value(f, inception, r(2, 1, 1, 1), [single], tolerance=TIGHT)
 
@@ -95,6 +102,10 @@ def segments(mine, r):
         first, second = r(m, c, 1, 1), r(o, m // count, 3, 3)
         args = image(r, c), first, second, count
         checks.value(mine.segmented, segmented, *args, tolerance=TIGHT)
+    for (n, h, w), count in zip(SIZES, (2, 2, 1, 4, 5, 6)):
+        args = r(n, 2, h, w), r(count, 2, 1, 1), r(count, 1, 3, 3), count
+        options = {"tolerance": TIGHT, "again": False}
+        checks.value(mine.segmented, segmented, *args, **options)
 
 
 def joined(mine, branches):
@@ -121,6 +132,7 @@ def joined(mine, branches):
 @knock.check("join: the branches as one 1 x 1 and one grouped 3 x 3, exactly", points=2)
 def equivalence(mine, r):
     sizes = [(2, 2, 1, 1), (2, 2, 2, 2), (3, 2, 1, 2), (2, 3, 2, 1), (1, 2, 3, 2)]
+    sizes.append((4, 1, 1, 2))
     for count, c, m, n in [*sizes, (3, r.size(1, 3), r.size(1, 3), 3)]:
         branches, x = alike(r, count, c, m, n), image(r, c)
         first, second = joined(mine, branches)
@@ -151,6 +163,9 @@ def order(mine, r):
     for c, o in [(3, 2), (2, 4), (1, 3), (3, 1), (1, 1), (r.size(1, 3), r.size(1, 3))]:
         args = image(r, c), r(c, 1, 3, 3), r(o, c, 1, 1)
         checks.value(f, separable, *args, tolerance=TIGHT)
+    for n, h, w in SIZES:
+        args = r(n, 2, h, w), r(2, 1, 3, 3), r(3, 2, 1, 1)
+        checks.value(f, separable, *args, tolerance=TIGHT, again=False)
     x, y, *kernels = r(1, 2, 2, 3), r(1, 2, 2, 3), r(2, 1, 3, 3), r(3, 2, 1, 1)
     both = checks.call(f, x - y, *kernels)
     apart = checks.call(f, x, *kernels) - checks.call(f, y, *kernels)
@@ -184,6 +199,21 @@ def weights(mine, r):
         right = np.empty((c, 1, 3, 3)).size + np.empty((o, c, 1, 1)).size
         received = checks.call(mine.separable_weights, c, o)
         whole(received, right, f"separable_weights({c}, {o})")
+    odd = 10**9 + 2 * r.size(1, 99) + 1
+    for c, m, o, s in [  # beyond 32, 53 and 64 bits
+        (10**5 + 3, 10**5 + 2, 3, 1),
+        (odd, 2 * odd, odd, 1),
+        (10**10 + 1, 2 * odd + 1, 10**10 + 1, 1),
+        (7, 3 * (10**17 + 1), 3, 3),
+        (odd, 5 * odd, 25 * odd, 5),
+    ]:
+        received = checks.call(mine.segmented_weights, c, m, o, s)
+        per_filter = len(range(0, m, s))  # channels
+        right = c * m + 9 * o * per_filter
+        whole(received, right, f"segmented_weights({c}, {m}, {o}, {s})")
+    for c, o in [(10**5 + 3, 10**5), (odd, odd + 1), (10**10 + 1, 10**10)]:
+        received = checks.call(mine.separable_weights, c, o)
+        whole(received, 9 * c + o * c, f"separable_weights({c}, {o})")
 
 
 @knock.check("float32 stays float32; views are right; earlier results stay")

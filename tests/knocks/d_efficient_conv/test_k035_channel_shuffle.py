@@ -22,8 +22,11 @@ EXACT = (0, 0)
 CASES = [  # C, groups
     *[(12, 3), (12, 4), (6, 2), (6, 3), (8, 2), (8, 4), (12, 6), (10, 5), (15, 3)],
     *[(4, 2), (9, 3), (1, 1), (5, 1), (5, 5), (2, 2), (2, 1)],
+    *[(16, 2), (16, 8), (16, 4), (4, 1), (4, 4), (9, 1), (15, 5), (20, 5), (21, 7)],
 ]
 SHORT = [(6, 2), (6, 3), (12, 3), (4, 2), (1, 1), (5, 1), (5, 5), (8, 4)]
+MORE = [(16, 2), (16, 8), (4, 1), (4, 4), (9, 1), (9, 9), (36, 9)]  # squares
+MORE += [(15, 3), (15, 5), (10, 5), (20, 5), (21, 7), (25, 5), (30, 6), (24, 8)]
 
 
 def interlace(channels, groups):
@@ -88,6 +91,10 @@ def value(mine, r):
         checks.value(mine.shuffle, shuffle, x, groups, tolerance=EXACT)
     n = 2 * r.size(2, 3)
     checks.value(mine.shuffle, shuffle, r(n, n, n, n), 2, tolerance=EXACT)
+    for i, (channels, groups) in enumerate(MORE):
+        x = r(1 + i % 5, channels, 1 + i % 2, 1 + i % 3)
+        options = {"tolerance": EXACT, "again": False}
+        checks.value(mine.shuffle, shuffle, x, groups, **options)
 
 
 @knock.check("shuffle_backward, against loops and small steps", points=2)
@@ -105,6 +112,9 @@ def gradient(mine, r):
     checks.gradient(from_x, shuffle, x, 2, r=r)
     n = 2 * r.size(2, 3)
     checks.value(f, backward, r(n, n, n, n), 2, tolerance=EXACT)
+    for i, (channels, groups) in enumerate(MORE):
+        g = r(1 + i % 5, channels, 1 + i % 2, 1 + i % 3)
+        checks.value(f, backward, g, groups, tolerance=EXACT, again=False)
 
 
 @knock.check("backward undoes the shuffle, and is its transpose")

@@ -32,6 +32,10 @@ CASES = [  # N, channels a group in and out, groups, k, H, W
     (1, 1, 2, 2, 5, 3, 2),
     (3, 1, 1, 1, 3, 1, 4),
     (1, 1, 4, 3, 1, 1, 1),
+    (1, 1, 1, 2, 7, 2, 3),
+    (2, 3, 1, 2, 3, 2, 2),  # one filter a group, of many channels
+    (1, 2, 1, 3, 1, 2, 3),
+    (1, 3, 2, 2, 1, 2, 3),  # fewer outputs than inputs
 ]
 TINY = [(1, 1, 3, 2, 1, 1, 2), (2, 1, 2, 3, 1, 1, 2), (1, 2, 3, 2, 1, 2, 1)]
 

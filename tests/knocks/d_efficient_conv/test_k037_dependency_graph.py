@@ -155,6 +155,9 @@ def drawn_matrices(r):
     yield r.integers(4, 2, 1) + 1
     yield r.integers(4, 3, 3) + 1
     yield np.full((2, 2), 2**40)
+    wide = np.ones((2, 300), bool)  # more inputs than an uint8 counts
+    wide[1, 7] = False
+    yield wide
 
 
 @knock.check("D of a grouped convolution")
@@ -187,6 +190,9 @@ def fields(mine, r):
     matrices = list(drawn_matrices(r))
     every(whole(mine.field_sizes), field_sizes, matrices)
     every(answer(mine.is_full), is_full, matrices)
+    d = np.ones((1, 70_000), bool)  # more than an uint16 counts
+    found, what = whole(mine.field_sizes)(d), "field_sizes of 70,000 inputs"
+    checks.equal(found, np.array([70_000]), what)
     every(answer(mine.is_full), is_full, [np.asfortranarray(d) for d in matrices])
 
 

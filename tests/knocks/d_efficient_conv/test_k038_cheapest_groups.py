@@ -5,6 +5,7 @@ from functools import wraps
 import numpy as np
 
 from minidl.knocks import Grader, checks
+from minidl.knocks.compare import plain
 from minidl.knocks.grader import Mistake
 
 knock = Grader(
@@ -38,6 +39,13 @@ SIZES = [  # inputs, middle, outputs, area
     (6, 12, 18, 4),  # nor is the nearest on a scale of ratios
     (128, 128, 128, 9),
     (32, 64, 128, 9),
+    (2, 2, 20, 9),  # the outputs decide
+    (24, 24, 2, 9),
+]
+LARGE = [  # inputs, middle, outputs, area, g1, g2: odd costs
+    (3 * 10**5, 3 * 10**5, 10**5 + 1, 25, 3, 10**5),  # beyond 2**31
+    (3**17, 3**18, 3**5, 25, 1, 3**4),  # beyond 2**53
+    (5 * 3**30, 3**31, 3**5, 1, 3**10, 3**3),  # beyond 2**63
 ]
 
 
@@ -103,6 +111,13 @@ def numbers(f, many):
     return array
 
 
+def exact(received, expected, what):
+    """A whole number that must be exactly right, also where floats are not."""
+    number = plain(received, what)
+    number = number.item() if number.size == 1 else received
+    checks.true(number == expected, f"{what} must be {expected:,}; got {received}")
+
+
 def drawn(r):
     """Sizes of any kind, with divisors in common."""
     a, b = r.choice([2, 3]), r.choice([2, 3, 4])
@@ -126,6 +141,11 @@ def cost(mine, r):
             checks.count(received, weights(*case), what)
         except Mistake as mistake:
             raise Mistake(mistake.message, found) from None
+    for case in LARGE:
+        inputs, middle, outputs, area, g1, g2 = case
+        right = middle * (inputs // g1 * area) + middle // g2 * outputs
+        what = f"cost({', '.join(map(str, case))}) of ({names})"
+        exact(checks.call(mine.cost, *case), right, what)
 
 
 @knock.check("the best pair, against trying all", points=2)

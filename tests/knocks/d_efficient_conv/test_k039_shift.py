@@ -10,12 +10,14 @@ from minidl.knocks.grader import Mistake
 
 knock = Grader(
     hints=[
-        "Lay rings of zeros around the image, wide enough for the largest offset; then "
-        "nothing can fall outside. Which slice of the wide image is y[:, c]?",
+        "Cut the offsets to the image's size, and lay rings of zeros around it that "
+        "are as wide as the largest offset left; then nothing can fall outside. Which "
+        "slice of the wide image is y[:, c]?",
         "With rings of `reach` zeros, y[0, 0] of channel c is at row dh + reach and "
         "column dw + reach. Backwards every pixel goes the way it came. For the "
         "offsets, c % K and c // K % K count through a kernel's columns and rows.",
-        "y[:, c] = xp[:, c, dh + reach :, dw + reach :][:, :H, :W]; "
+        "offsets = np.clip(offsets, -reach, reach) with reach = max(H, W); y[:, c] = "
+        "xp[:, c, dh + reach :, dw + reach :][:, :H, :W]; "
         "shift_backward(g, offsets) is shift(g, -offsets); offsets: dh = "
         "(c // K % K - K // 2) * dilation, dw = (c % K - K // 2) * dilation, and 0 for "
         "c >= channels // K**2 * K**2.",
@@ -23,6 +25,10 @@ knock = Grader(
 )
 
 TIGHT = (1e-12, 1e-12)
+FAR = [  # offsets of four channels, most of them far outside
+    [[300, 0], [0, -300], [-1, 1], [-700, 500]],
+    [[10**15, 0], [0, -(10**15)], [1, -1], [-(10**15), 10**15]],
+]
 SHAPES = [(1, 9, 3, 3), (2, 4, 3, 5), (1, 1, 1, 1), (3, 2, 1, 4), (1, 3, 4, 1)]
 
 
@@ -93,6 +99,8 @@ def cases(r):
         for far in {1, 2, size, size + 1, 2 * size + 1}:
             yield shape, drawn(r, shape[1], far)
         yield shape, np.zeros((shape[1], 2), np.int64)
+    for offsets in FAR:
+        yield (1, 4, 2, 3), np.array(offsets)
 
 
 @knock.check("shift: one channel, one pixel further in each direction")
@@ -136,6 +144,7 @@ def transpose(mine, r):
 def assignment(mine, r):
     cases = [(9, 3, 1), (18, 3, 2), (20, 3, 1), (8, 3, 1), (1, 3, 1), (17, 3, 3)]
     cases += [(25, 5, 1), (60, 5, 2), (24, 5, 1), (3, 1, 2), (49, 7, 1), (1, 1, 1)]
+    cases += [(100, 7, 3), (81, 9, 2), (18, 3, 200), (10, 3, 10**6)]
     for _ in range(3):
         cases.append((r.size(1, 80), r.choice([1, 3, 5]), r.size(1, 3)))
     f = whole(mine.shift_offsets)
@@ -147,7 +156,18 @@ def assignment(mine, r):
             raise Mistake(mistake.message, found) from None
 
 
-@knock.check("float32 stays float32; views are right; earlier results stay")
+def not_finite(mine, r):
+    """NaN and infinity are moved, too, or leave nothing behind."""
+    offsets = np.array([[0, 1], [-1, 0], [1, -1], [0, 0], [3, 0]])
+    for f, oracle in ((mine.shift, forward), (mine.shift_backward, backward)):
+        for number in (np.nan, np.inf):
+            for h, w in ((0, 0), (2, 1), (1, 2)):
+                x = r(1, 5, 3, 3)
+                x[:, :, h, w] = number
+                checks.value(f, oracle, x, offsets, tolerance=TIGHT, again=False)
+
+
+@knock.check("float32 stays float32; NaN are moved; views; earlier results stay")
 def layout(mine, r):
     for f, oracle in ((mine.shift, forward), (mine.shift_backward, backward)):
         x, offsets = r(2, 4, 3, 3), drawn(r, 4, 1)
@@ -164,6 +184,7 @@ def layout(mine, r):
         what = f"{f.__name__}: a new array must come back, also for offsets 0"
         checks.true(not np.shares_memory(result, x), what)
         checks.value(f, oracle, np.broadcast_to(x[:1], x.shape), offsets, again=False)
+    not_finite(mine, r)
 
 
 @knock.check("nothing is kept from call to call")
@@ -243,6 +264,25 @@ knock.wrong(
         "    last = np.array([height, width]) - 1\n"
         "    offsets = np.clip(offsets, -last, last)\n"
         "    reach = np.abs(offsets).max()",
+    ),
+)
+knock.wrong(
+    "rings of any width",
+    "your rings of zeros are as wide as the largest offset, however large it is; what "
+    "is further out than the image is wide and high is zero anyway, so cut the offsets "
+    "there first",
+    ("np.clip(offsets, -size, size)", "offsets"),
+)
+knock.wrong(
+    "multiplied by a mask",
+    "what goes over the edge is multiplied by 0, and a NaN or an infinity becomes NaN "
+    "by that; write zeros there",
+    (
+        "        y[:, c] = xp[:, c, top : top + height, left : left + width]",
+        "        move = reach - top, reach - left\n"
+        "        mask = np.pad(np.ones((height, width), x.dtype), reach)\n"
+        "        mask = mask[top : top + height, left : left + width]\n"
+        "        y[:, c] = np.roll(x[:, c], move, axis=(1, 2)) * mask",
     ),
 )
 knock.wrong(

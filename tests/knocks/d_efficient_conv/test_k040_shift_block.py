@@ -33,6 +33,12 @@ CASES = [  # N, C, mid, O, H, W, how far the shifts go
     (1, 2, 5, 1, 4, 1, 3),
     (2, 4, 2, 3, 1, 3, 0),
 ]
+LARGE = [  # inputs, outputs, expansion, height, width: all counts are odd
+    (40_000, 30_001, 9, 11, 7),  # beyond 2**31
+    (2**20, 2**19 + 1, 9, 10**3 + 1, 10**3 + 1),  # multiplications beyond 2**53
+    (2**28, 2**27 + 1, 3, 10**3 + 1, 10**3 + 1),  # 2**53 and 2**63
+    (2**40, 2**40 + 1, 3, 3, 5),  # both beyond 2**63
+]
 TINY = [(1, 1, 2, 1, 2, 2, 1), (2, 2, 2, 2, 1, 2, 1), (1, 2, 3, 1, 2, 1, 1)]
 
 
@@ -102,6 +108,13 @@ def anything(r):
     return n, c, mid, o, h, w, r.size(0, 3)
 
 
+def exact(received, expected, what):
+    """A whole number that must be exactly right, also where floats are not."""
+    number = plain(received, what)
+    number = number.item() if number.size == 1 else received
+    checks.true(number == expected, f"{what} must be {expected:,}; got {received}")
+
+
 @knock.check("shift_block agrees with loops on many shapes")
 def value(mine, r):
     for case in [*CASES, anything(r), anything(r)]:
@@ -133,8 +146,9 @@ def cost(mine, r):
     cases += [tuple(r.size(1, 9) for _ in range(5)) for _ in range(3)]
     found = [checks.call(mine.block_cost, *case) for case in cases]
     evidence = [np.array(a, float).ravel() if a is not None else None for a in found]
+    names = "(inputs, outputs, expansion, height, width)"
     for case, pair in zip(cases, found):
-        what = f"block_cost{case} of (inputs, outputs, expansion, height, width)"
+        what = f"block_cost{case} of {names}"
         try:
             good = isinstance(pair, tuple | list | np.ndarray) and len(pair) == 2
             checks.true(good, f"{what} must give (parameters, multiplications)")
@@ -146,11 +160,27 @@ def cost(mine, r):
             checks.count(pair[1], used, f"{what}: the number of multiplications")
         except Mistake as mistake:
             raise Mistake(mistake.message, evidence) from None
+    for case in LARGE:
+        what = f"block_cost{case} of {names}"
+        parameters, products = checks.call(mine.block_cost, *case)
+        inputs, outputs, expansion, height, width = case
+        right = expansion * outputs * outputs + expansion * outputs * inputs
+        exact(parameters, right, f"{what}: the number of parameters")
+        right = right * (height * width)
+        exact(products, right, f"{what}: the number of multiplications")
 
 
 @knock.check("a block that is any 3x3 convolution", points=2)
 def kernels(mine, r):
-    sizes = [(2, 3), (3, 2), (2, 2), (2, 2), (r.size(1, 3), r.size(1, 3))]
+    sizes = [
+        (2, 3),
+        (3, 2),
+        (2, 2),
+        (2, 2),
+        (1, 3),
+        (3, 1),
+        (r.size(1, 3), r.size(1, 3)),
+    ]
     taken = [1.0 + r.rng.permutation(9).reshape(1, 1, 3, 3)]
     taken += [r(*size, 3, 3) for size in sizes]
     blocks = [block_of(mine, k) for k in taken]

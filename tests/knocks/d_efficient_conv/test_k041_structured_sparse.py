@@ -35,6 +35,18 @@ CASES = [  # N, C, sizes
     (1, 5, (1,)),
     (2, 12, (4, 6)),
     (1, 6, (6, 1, 2)),
+    (2, 6, (2, 3, 1, 6)),  # four layers
+    (1, 8, (2, 4, 2, 1, 8)),  # five
+    (5, 4, (2, 2)),  # more rows than channels
+    (7, 6, (3, 2)),
+    (3, 2, (2, 1)),
+    (4, 1, (1, 1)),
+]
+MANY = [(8, (8, 8, 8, 8)), (2, (2,) * 34), (3, (3,) * 36), (4, (4, 2) * 12)]
+LARGE = [  # channels, sizes, area: odd counts
+    (3**12, (3**7, 3, 3), 9),  # beyond 2**31
+    (3**20, (3**14, 1, 1), 1),  # beyond 2**53
+    (3**40, (3**20, 3**10, 1), 9),  # beyond 2**63
 ]
 
 
@@ -59,15 +71,16 @@ def path_counts(channels, sizes):
     """The paths of every output, followed back."""
     counts = np.zeros((channels, channels), np.int64)
     for output in range(channels):
-        ends = [output]
+        ends = {output: 1}  # a channel, and how many paths have led to it
         for size in sizes[::-1]:
-            count, before = channels // size, []
-            for q in ends:  # place a * count + p is channel a of partition p
-                p = q % count
-                before += range(p * size, p * size + size)
+            count, before = channels // size, {}
+            for q, many in ends.items():
+                p = q % count  # place a * count + p is channel a of partition p
+                for i in range(p * size, p * size + size):
+                    before[i] = before.get(i, 0) + many
             ends = before
-        for i in ends:
-            counts[output, i] += 1
+        for i, many in ends.items():
+            counts[output, i] = many
     return counts
 
 
@@ -114,6 +127,13 @@ def three(f):
     return array
 
 
+def exact(received, expected, what):
+    """A whole number that must be exactly right, also where floats are not."""
+    number = plain(received, what)
+    number = number.item() if number.size == 1 else received
+    checks.true(number == expected, f"{what} must be {expected:,}; got {received}")
+
+
 def sample(r, n, channels, sizes):
     """x and blocks of these sizes."""
     return r(n, channels), [r(channels // size, size, size) for size in sizes]
@@ -145,7 +165,8 @@ def value(mine, r):
 def counts(mine, r):
     cases = [case[1:] for case in [*CASES, anything(r), anything(r)]]
     f = whole(mine.path_counts)
-    for channels, sizes in [*cases, (24, (2, 3, 4)), (16, (8, 4)), (8, (2, 2))]:
+    cases += [(24, (2, 3, 4)), (16, (8, 4)), (8, (2, 2)), *MANY]
+    for channels, sizes in cases:
         checks.value(f, path_counts, channels, sizes)
 
 
@@ -184,6 +205,10 @@ def weights(mine, r):
             checks.count(received, count, what)
         except Mistake as mistake:
             raise Mistake(mistake.message, found) from None
+    for channels, sizes, area in LARGE:
+        right = channels * sizes[0] * area + sum(channels * k for k in sizes[1:])
+        what = f"weight_count({channels}, {sizes}, {area})"
+        exact(checks.call(mine.weight_count, channels, sizes, area), right, what)
 
 
 @knock.check("the balance")
@@ -214,6 +239,12 @@ def layout(mine, r):
             a *= -2  # the same array with other numbers
             what = f"structured again, after {name} was changed in place"
             checks.equal(f(x, layers), structured(x, layers), what)
+    for layers in ([np.ones((3, 1, 1))], [np.eye(3)[None]], [np.ones((3, 1, 1))] * 4):
+        x = r(2, 3)  # layers that change nothing
+        y = f(x, layers)
+        checks.equal(y, x, "structured with layers that change nothing")
+        text = "structured: a new array must come back, also where nothing changes"
+        checks.true(not np.shares_memory(y, x), text)
     first = mine.path_counts(6, (2, 3))
     first[...] = 7  # whoever has a result may write to it
     what = "path_counts(6, (2, 3)), again, after its first result was written to"
