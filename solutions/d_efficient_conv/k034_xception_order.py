@@ -28,7 +28,7 @@ the order, and the ReLU between the two: a separable convolution has none, so it
 linear.
 
 Every 3 x 3 here has stride 1 and padding 1, so the image keeps its size. There are no
-biases. ReLU(a) is a where a > 0, else 0.
+biases. ReLU(a) is the larger of a and 0.
 
 Your convolutions of k025, k030, k031 and k032 are there for you; what a module needs is
 short, once it is clear.
