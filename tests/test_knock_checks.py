@@ -160,6 +160,22 @@ def test_a_gradient_must_be_linear_and_own_its_memory():
             checks.gradient(backward, lambda x: x * x, x, r=Sampler(0))
 
 
+def test_brisk_calls_once():
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return 2 * x
+
+    with checks.brisk():
+        assert of_value(f, lambda x: 2 * x, np.ones(3)) == ""
+        assert len(calls) == 1
+        assert "expected 2" in of_value(lambda x: x, lambda x: 2 * x, np.ones(3))
+        with pytest.raises(Mistake, match="gradient by x"):
+            checks.gradient(lambda g, x: g, lambda x: x * x, np.ones(3), r=Sampler(0))
+    assert of_value(f, lambda x: 2 * x, np.ones(3)) == "" and len(calls) == 4
+
+
 def test_inputs_lie_in_memory_as_they_were_made():
     x = np.arange(24.0).reshape(2, 3, 4).transpose(2, 0, 1)[::-1, :, ::2]
     wide = np.broadcast_to(np.arange(3.0), (2, 3))

@@ -1,0 +1,640 @@
+"""Grader of k045: the random parts of Fastfood.
+
+Nothing is compared with given random numbers: what is drawn may be drawn in any way. A
+mean may be six standard errors off, a share of a distribution by DISTANCE / sqrt(n);
+each is passed by chance less than once in 10^7 runs.
+"""
+
+import math
+
+import numpy as np
+
+from minidl.knocks import Grader, checks
+from minidl.knocks.compare import plain
+from minidl.knocks.grader import Mistake
+
+knock = Grader(
+    hints=[
+        "Look through the methods of rng: rng.choice, rng.permutation and "
+        "rng.standard_normal draw d numbers at once. What is the length of a vector of "
+        "normal numbers the root of?",
+        "rng.chisquare(d, d) draws d squared lengths for d degrees of freedom. Pi "
+        "reads by p: u[:, p]. Its transpose writes by p, and the diagonals come in the "
+        "opposite order.",
+        "rng.choice([-1.0, 1.0], d); np.sqrt(rng.chisquare(d, d)) / "
+        "np.linalg.norm(g); apply: s * g * (b * x)[:, p]; apply_transposed: u[:, p] = "
+        "g * s * y, then b * u.",
+    ],
+)
+
+TIGHT = (1e-12, 1e-13)
+DISTANCE = 3.0  # 2 * exp(-2 * 3**2) is 3e-8, by Dvoretzky, Kiefer and Wolfowitz
+SHAPES = [(1, 3), (2, 4), (3, 1), (1, 1), (4, 4), (1, 8), (5, 7), (2, 2)]
+
+
+def generator(r):
+    """A generator that no draw has been taken from."""
+    return np.random.default_rng(int(r.integers(1 << 30)))
+
+
+def drawn(f, d, rng, *args):
+    """One draw, of the right shape; numbers are float64, and none is NaN."""
+    result, places = f(*(args or (d,)), rng), f.__name__ == "random_permutation"
+    if type(result) is np.ndarray and result.shape == (d,):
+        if places and result.dtype.kind in "iu":
+            return result.astype(np.int64)
+        if not places and result.dtype == np.float64 and np.isfinite(result).all():
+            return result
+    what = f"{f.__name__}(g, rng), d = {d}" if args else f"{f.__name__}({d}, rng)"
+    result = plain(result, what)
+    text = f"{what}: shape must be {(d,)}; got {result.shape}"
+    checks.true(result.shape == (d,), text, (f.__name__, result.shape))
+    wanted = "an integer dtype" if places else "dtype float64"
+    good = result.dtype.kind in "iu" if places else result.dtype == np.float64
+    text = f"{what} must have {wanted}; got {result.dtype}"
+    checks.true(good, text, (f.__name__, str(result.dtype)))
+    checks.true(np.isfinite(result).all(), f"{what}: not all numbers are finite")
+    return result
+
+
+def many(f, count, d, rng):
+    """Draw after draw from the same generator, (count, d)."""
+    return np.stack([drawn(f, d, rng) for _ in range(count)])
+
+
+def mean(samples, expected, what, spread=None):
+    """`checks.statistic`; known wrong answers are told apart by what is off, too."""
+    try:
+        checks.statistic(samples, expected, what, spread)
+    except Mistake as mistake:
+        raise Mistake(mistake.message, (what, mistake.evidence)) from None
+
+
+def distribution(samples, cdf, what):
+    """The shares of ``samples`` below each of them must be those of ``cdf``."""
+    samples = np.sort(samples.ravel())
+    right, n = cdf(samples), samples.size
+    steps = np.arange(n + 1) / n
+    distance = max((steps[1:] - right).max(), (right - steps[:-1]).max())
+    limit = DISTANCE / math.sqrt(n)
+    text = f"{what}: the shares of small and large numbers are up to {distance:.3g} "
+    text += f"off, in {n:,} samples (chance explains {limit:.2g})"
+    checks.true(distance <= limit, text, (what, np.asarray(distance)))
+
+
+def normal(x):
+    """The shares of standard normal numbers below each x."""
+    return np.array([(1 + math.erf(a / math.sqrt(2))) / 2 for a in x])
+
+
+def chi_square(x, d):
+    """The shares of chi-square numbers below each x, for an even d."""
+    term, total = np.ones(x.shape), np.zeros(x.shape)
+    for k in range(d // 2):
+        total += term
+        term *= x / 2 / (k + 1)
+    return 1 - np.exp(-x / 2) * total
+
+
+def apply(x, s, g, p, b):
+    """Number by number."""
+    y = np.zeros(x.shape, x.dtype)
+    for n, i in np.ndindex(*x.shape):
+        source = int(p[i])
+        y[n, i] = s[i] * (g[i] * (b[source] * x[n, source]))
+    return y
+
+
+def apply_transposed(y, s, g, p, b):
+    """Number by number, back to where it came from."""
+    x = np.zeros(y.shape, y.dtype)
+    for n, i in np.ndindex(*y.shape):
+        source = int(p[i])
+        x[n, source] += b[source] * (g[i] * (s[i] * y[n, i]))
+    return x
+
+
+def parts(r, d):
+    """Any s, g and b; a permutation that is not its own inverse if there is one."""
+    p = r.rng.permutation(d)
+    while d > 2 and np.array_equal(p[p], np.arange(d)):
+        p = r.rng.permutation(d)
+    return r(d), r(d), p, r(d)
+
+
+@knock.check("B: the signs are 1 and -1, equally likely, and independent")
+def signs(mine, r):
+    rng, f, what = generator(r), mine.random_signs, "random_signs"
+    found = many(f, 300, 4, rng)
+    text = f"{what}: only 1 and -1 may be drawn; got {np.unique(found)[:5]}"
+    checks.true((abs(found) == 1).all(), text, found)
+    for i in range(4):
+        mean(found[:, i], 0, f"{what}: b[{i}]", 1)
+    for i, j in ((0, 1), (1, 2), (0, 2), (0, 3)):
+        mean(found[:, i] * found[:, j], 0, f"{what}: b[{i}] * b[{j}]", 1)
+    mean(found.prod(axis=1), 0, f"{what}: the product of four signs", 1)
+    between = found[1:] * found[:-1]
+    mean(between, 0, f"{what}: a sign times that of the draw before", 1)
+    large = drawn(f, 8000, rng)
+    mean(large, 0, f"{what}(8000, rng)", 1)
+    for gap in (1, 2, 4000):
+        mean(large[gap:] * large[:-gap], 0, f"{what}: b[i] * b[i + {gap}]", 1)
+    checks.true(abs(drawn(f, 1, rng)).item() == 1, f"{what}(1, rng): not 1 or -1")
+
+
+@knock.check("Pi: every order is equally likely", points=2)
+def permutation(mine, r):
+    rng, f, what = generator(r), mine.random_permutation, "random_permutation"
+    for d in (1, 2, 3, 4, 9):
+        p = drawn(f, d, rng)
+        text = f"{what}({d}, rng): each of 0 ... {d - 1} must come once; got {p}"
+        checks.true(np.array_equal(np.sort(p), np.arange(d)), text, p)
+    d = 25
+    found, places = many(f, 150, d, rng), np.arange(d)
+    good = np.array_equal(np.sort(found), np.tile(places, (len(found), 1)))
+    checks.true(good, f"{what}({d}, rng): each number must come once", found)
+    fixed = (found == places).sum(axis=1)
+    mean(fixed, 1, f"{what}: how many numbers stay in place", 1)
+    again = np.take_along_axis(found, found, axis=1)
+    text = f"{what}: how many numbers are back in place when it is applied twice"
+    mean((again == places).sum(axis=1), 2, text, math.sqrt(3))
+    beside = (found[:, 1:] == found[:, :-1] + 1).sum(axis=1)
+    text = f"{what}: how many numbers are followed by the next larger one"
+    mean(beside, (d - 1) / d, text, 1)
+    middle, variance = (d - 1) / 2, (d * d - 1) / 12
+    slope = (found - middle) @ (places - middle) / (d * variance)
+    mean(slope, 0, f"{what}: the correlation of p[i] with i", 1 / math.sqrt(d - 1))
+    text = f"{what}: one draw against the next, how many numbers are the same"
+    mean((found[1:] == found[:-1]).sum(axis=1), 1, text, 1)
+    code = many(f, 600, 3, rng) @ [9, 3, 1]
+    for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)):
+        share = code == np.dot(order, [9, 3, 1])
+        mean(share, 1 / 6, f"{what}(3, rng): the share of {order}", math.sqrt(5) / 6)
+    d = 1000
+    larger = (many(f, 20, d, rng) > np.arange(d)).sum(axis=1)
+    text = f"{what}({d}, rng): how often p[i] is larger than i"
+    mean(larger, (d - 1) / 2, text, math.sqrt((d + 1) / 12))
+
+
+@knock.check("G: standard normal numbers, independent of each other")
+def gaussian(mine, r):
+    rng, f, what = generator(r), mine.random_gaussian, "random_gaussian"
+    large = drawn(f, 8000, rng)
+    mean(large, 0, f"{what}(8000, rng)", 1)
+    mean(large**2, 1, f"{what}(8000, rng)**2", math.sqrt(2))
+    distribution(large, normal, f"{what}(8000, rng)")
+    text = f"{what}(8000, rng): no number is beyond 3 or -3 (21 are, on average)"
+    checks.true(abs(large).max() > 3, text, abs(large).max())  # by chance 4e-10
+    for gap in (1, 2, 4000):
+        mean(large[gap:] * large[:-gap], 0, f"{what}: g[i] * g[i + {gap}]", 1)
+    found = many(f, 400, 2, rng)
+    for i in range(2):
+        distribution(found[:, i], normal, f"{what}(2, rng): g[{i}]")
+    text = f"{what}(2, rng): g[0]**2 + g[1]**2"
+    distribution((found**2).sum(axis=1), lambda x: chi_square(x, 2), text)
+    mean(found[:, 0] * found[:, 1], 0, f"{what}: g[0] * g[1]", 1)
+    text = f"{what}: a number times that of the draw before"
+    mean(found[1:] * found[:-1], 0, text, 1)
+    distribution(many(f, 200, 1, rng), normal, f"{what}(1, rng)")
+
+
+@knock.check("S: lengths of normal vectors, divided by the length of g", points=2)
+def lengths(mine, r):
+    f, what = mine.random_lengths, "random_lengths(g, rng)"
+    for d, count in ((8, 120), (2, 250)):
+        rng, all_g, found = generator(r), r(count, d), []
+        for i, g in enumerate(all_g):
+            given = g * (1, 10, 0.1)[i % 3]
+            kept = given.copy()
+            found.append(drawn(f, d, rng, given) * math.sqrt(kept @ kept))
+            checks.true(np.array_equal(given, kept), f"{what} changes g", given)
+        size = np.array(found)
+        text = f"{what}: (s[i] * |g|)**2, d = {d}"
+        mean(size**2, d, text, math.sqrt(2 * d))
+        checks.true((size > 0).all(), f"{what}: every length is positive", size)
+        distribution(size**2, lambda x, d=d: chi_square(x, d), text)
+        share = chi_square(size**2, d) - 0.5
+        text = f"{what}: how s[0] goes with s[1], d = {d}"
+        mean(12 * share[:, 0] * share[:, 1], 0, text, 1)
+        text = f"{what}: how s[i] goes with that of the draw before, d = {d}"
+        mean(12 * share[1:] * share[:-1], 0, text, 1)
+        text = f"{what}: how s[i] goes with g[i], d = {d}"
+        mean(share * np.sign(abs(all_g) - 0.67449), 0, text, math.sqrt(1 / 12))
+    rng = generator(r)
+    found = [drawn(f, 3, rng, g) * math.sqrt(g @ g) for g in r(250, 3)]
+    mean(np.square(found), 3, f"{what}: (s[i] * |g|)**2, d = 3", math.sqrt(6))
+
+
+@knock.check("S: three times as large a g, or another order of it")
+def scaled(mine, r):
+    for d in (1, 5, 8):
+        g, seed = r(d), int(r.integers(1 << 30))
+        what = "random_lengths(3 * g, rng), against a third of random_lengths(g, rng)"
+        s, third, turned = (
+            drawn(mine.random_lengths, d, np.random.default_rng(seed), given)
+            for given in (g, 3 * g, -g[::-1])
+        )
+        checks.equal(third, s / 3, what, tolerance=TIGHT)
+        what = "random_lengths of -g from its end: its length is the same"
+        checks.equal(turned, s, what, tolerance=TIGHT)
+
+
+@knock.check("the same seed gives the same numbers; the next call gives others")
+def seeds(mine, r):
+    g, seed = r(40), int(r.integers(1 << 30))
+    for name in ("random_signs", "random_permutation", "random_gaussian"):
+        f = getattr(mine, name)
+        repeat(lambda rng, f=f: drawn(f, 60, rng), name, seed)
+    repeat(lambda rng: drawn(mine.random_lengths, 40, rng, g), "random_lengths", seed)
+
+
+def repeat(draw, name, seed):
+    """Twice from one generator, and once from another in the same state."""
+    rng = np.random.default_rng(seed)
+    first, second = draw(rng), draw(rng)
+    np.random.default_rng(seed + 1).random()
+    again = draw(np.random.default_rng(seed))
+    text = f"{name}: another generator in the same state gives other numbers; draw "
+    checks.true(
+        np.array_equal(first, again), f"{text}from rng only", (name, "not from rng")
+    )
+    text = f"{name}: the next call with the same generator gives the same numbers"
+    checks.true(not np.array_equal(first, second), text, (name, "same again"))
+    other = draw(np.random.default_rng(seed + 1))
+    text = f"{name}: a generator with another seed gives the same numbers"
+    checks.true(not np.array_equal(first, other), text, (name, "same for another seed"))
+
+
+def cases(r):
+    """Arguments of many shapes."""
+    for n, d in [*SHAPES, (r.size(1, 4), r.size(1, 9))]:
+        yield r(n, d), *parts(r, d)
+
+
+@knock.check("apply: three numbers, then many shapes", points=2)
+def value(mine, r):
+    one = np.ones(3)
+    x = np.array([[1.0, 4.0, 16.0]])
+    for p in ([2, 0, 1], [0, 1, 2]):
+        checks.value(mine.apply, apply, x, one, one, np.array(p), one, tolerance=TIGHT)
+    for args in cases(r):
+        checks.value(mine.apply, apply, *args, tolerance=TIGHT)
+
+
+@knock.check("apply_transposed: three numbers, then many shapes", points=2)
+def transposed(mine, r):
+    f, one = mine.apply_transposed, np.ones(3)
+    y = np.array([[1.0, 4.0, 16.0]])
+    for p in ([2, 0, 1], [0, 1, 2]):
+        args = y, one, one, np.array(p), one
+        checks.value(f, apply_transposed, *args, tolerance=TIGHT)
+    for args in cases(r):
+        checks.value(f, apply_transposed, *args, tolerance=TIGHT)
+
+
+@knock.check("the one is the transpose of the other")
+def adjoint(mine, r):
+    for x, *rest in cases(r):
+        checks.adjoint(
+            lambda x, rest=rest: mine.apply(x, *rest),
+            lambda y, rest=rest: mine.apply_transposed(y, *rest),
+            x,
+            r(*x.shape),
+            "apply(x, ...) and apply_transposed(y, ...)",
+        )
+
+
+@knock.check("apply and its transpose: float32 stays float32; views; nothing is shared")
+def layout(mine, r):
+    for f, oracle in ((mine.apply, apply), (mine.apply_transposed, apply_transposed)):
+        for n, d in ((2, 4), (1, 1), (3, 5)):
+            x, s, g, p, b = r(n, d), *parts(r, d)
+            single = [a.astype(np.float32) for a in (x, s, g, b)]
+            single.insert(3, p.astype(np.int32))
+            checks.value(f, oracle, *single)
+            turned = [r(2 * d)[::-2] for _ in range(3)]
+            turned.insert(2, p[::-1])
+            checks.value(f, oracle, r(d, n).T[::-1], *turned, tolerance=TIGHT)
+            checks.value(f, oracle, np.asfortranarray(x), s, g, p, b, tolerance=TIGHT)
+            args = x, s, g, p, b
+            ones = x, *(np.ones(d),) * 2, np.arange(d), np.ones(d)
+            for given in (args, ones):
+                y = f(*given)
+                text = f"{f.__name__}: the result shares memory with an argument"
+                shared = any(np.shares_memory(y, a) for a in given)
+                checks.true(not shared, text)
+            for a in args:
+                f(*args)
+                a[...] = a[::-1].copy() if a is p else -2 * a  # others in their place
+                what = f"{f.__name__} again, after an array was changed in place"
+                checks.equal(f(*args), oracle(*args), what, tolerance=TIGHT)
+
+
+SIGNS = "rng.choice([-1.0, 1.0], d)"
+ORDER = "rng.permutation(d)"
+NORMAL = "rng.standard_normal(d)"
+LENGTHS = "np.sqrt(rng.chisquare(len(g), len(g))) / np.linalg.norm(g)"
+APPLY = "return s * g * (b * x)[:, p]"
+BACK = "    u[:, p] = g * s * y  # back to the place that it came from\n"
+BACK += "    return b * u\n"
+
+knock.wrong(
+    "0 and 1",
+    "your signs are 0 and 1; a sign is 1 or -1",
+    (SIGNS, "rng.integers(0, 2, d).astype(float)"),
+)
+knock.wrong(
+    "0 among the signs",
+    "0 is among your signs; rng.integers(-1, 2) draws -1, 0 and 1",
+    (SIGNS, "rng.integers(-1, 2, d).astype(float)"),
+)
+knock.wrong(
+    "uniform, not signs",
+    "your signs are any numbers between -1 and 1; take 1 and -1 only",
+    (SIGNS, "rng.uniform(-1, 1, d)"),
+)
+knock.wrong(
+    "whole signs",
+    "your signs are whole numbers; give them as floats, float64",
+    (SIGNS, "rng.choice([-1, 1], d)"),
+)
+knock.wrong(
+    "half of each",
+    "your signs are always half 1 and half -1, so they depend on each other; draw each "
+    "on its own",
+    (SIGNS, "rng.permutation(np.arange(d) % 2 * 2.0 - 1)"),
+)
+knock.wrong(
+    "one sign for all",
+    "all d signs of a draw are the same; draw each on its own",
+    (SIGNS, "np.full(d, rng.choice([-1.0, 1.0]))"),
+)
+knock.wrong(
+    "in turn",
+    "your signs take turns, 1, -1, 1, ...; draw each on its own",
+    (SIGNS, "rng.choice([-1.0, 1.0]) * (-1.0) ** np.arange(d)"),
+)
+knock.wrong(
+    "more of one sign",
+    "one sign is much more likely; both have probability 1/2",
+    (SIGNS, "rng.choice([-1.0, 1.0], d, p=[0.25, 0.75])"),
+)
+knock.wrong(
+    "signs of the whole program",
+    "your signs are drawn by np.random, not from rng: the same seed gives other signs",
+    (SIGNS, "np.random.choice([-1.0, 1.0], d)"),
+)
+knock.wrong(
+    "a seed of its own",
+    "every call makes a generator with the same seed and so draws the same signs; use "
+    "rng",
+    (SIGNS, "np.random.default_rng(0).choice([-1.0, 1.0], d)"),
+)
+knock.wrong(
+    "with replacement",
+    "some places come twice in your list and others never: draw without replacement",
+    (ORDER, "rng.integers(0, d, d)"),
+)
+knock.wrong(
+    "counted from 1",
+    "your places run from 1 to d; they are counted from 0",
+    (ORDER, "1 + rng.permutation(d)"),
+)
+knock.wrong(
+    "only rotated",
+    "your list is only rotated: of all orders these are few",
+    (ORDER, "np.roll(np.arange(d), rng.integers(d))"),
+)
+knock.wrong(
+    "never shuffled",
+    "your list is 0, 1, 2, ...; nothing is random in it",
+    (ORDER, "np.arange(d)"),
+)
+knock.wrong(
+    "pairs exchanged",
+    "your list only exchanges numbers in pairs, so it is its own inverse; most orders "
+    "are not",
+    (
+        f"    return {ORDER}\n",
+        "    order, p = rng.permutation(d), np.arange(d)\n"
+        "    a, b = order[: d // 2], order[d // 2 : d // 2 * 2]\n"
+        "    p[a], p[b] = b, a\n"
+        "    return p\n",
+    ),
+)
+knock.wrong(
+    "one cycle",
+    "in your list no number stays in its place; a random order may leave some there "
+    "(one on average)",
+    (
+        f"    return {ORDER}\n",
+        "    order, p = rng.permutation(d), np.empty(d, int)\n"
+        "    p[order] = np.roll(order, 1)\n"
+        "    return p\n",
+    ),
+)
+knock.wrong(
+    "exchanged with any place",
+    "you exchange every place with any other place; then some orders are more likely, "
+    "so exchange it with a place that is not done yet",
+    (
+        f"    return {ORDER}\n",
+        "    p = np.arange(d)\n"
+        "    for i, j in enumerate(rng.integers(0, d, d)):\n"
+        "        p[i], p[j] = p[j], p[i]\n"
+        "    return p\n",
+    ),
+)
+knock.wrong(
+    "a list of floats",
+    "your list has floats in it; places are whole numbers",
+    (ORDER, "rng.permutation(d).astype(float)"),
+)
+knock.wrong(
+    "uniform numbers",
+    "your numbers for G are uniform; draw them from the normal distribution",
+    (NORMAL, "rng.uniform(-(3**0.5), 3**0.5, d)"),
+)
+knock.wrong(
+    "sum of uniform numbers",
+    "your numbers for G are sums of a few uniform numbers: none is far from 0; draw "
+    "them from the normal distribution",
+    (NORMAL, "rng.random((d, 3)).sum(axis=1) * 2 - 3"),
+)
+knock.wrong(
+    "divided by the root of d",
+    "your numbers for G have variance 1 / d; it is 1",
+    (NORMAL, "rng.standard_normal(d) / d**0.5"),
+)
+knock.wrong(
+    "scaled to a length",
+    "g is scaled to the length sqrt(d); that length is random, too, so leave it alone",
+    (
+        f"    return {NORMAL}\n",
+        "    g = rng.standard_normal(d)\n    return g * (d**0.5 / np.linalg.norm(g))\n",
+    ),
+)
+knock.wrong(
+    "no negative numbers",
+    "your numbers for G are all positive; half of all normal numbers are negative",
+    (NORMAL, "abs(rng.standard_normal(d))"),
+)
+knock.wrong(
+    "sorted",
+    "your numbers for G are sorted, so they are not independent of each other",
+    (NORMAL, "np.sort(rng.standard_normal(d))"),
+)
+knock.wrong(
+    "single precision",
+    "your numbers for G are float32; float64 is wanted",
+    (NORMAL, "rng.standard_normal(d, np.float32)"),
+)
+knock.wrong(
+    "numbers of the whole program",
+    "your numbers for G are drawn by np.random, not from rng: the same seed gives "
+    "others",
+    (NORMAL, "np.random.standard_normal(d)"),
+)
+knock.wrong(
+    "root forgotten",
+    "your l[i] are chi-square, so they are squared lengths: take the root",
+    (LENGTHS, "rng.chisquare(len(g), len(g)) / np.linalg.norm(g)"),
+)
+knock.wrong(
+    "divided by the square",
+    "you divide by the sum of squares of g; divide by its root, the length of g",
+    (LENGTHS, LENGTHS.replace("np.linalg.norm(g)", "(g @ g)")),
+)
+knock.wrong(
+    "not divided",
+    "your s[i] are l[i]; divide them by the length of g",
+    (LENGTHS, "np.sqrt(rng.chisquare(len(g), len(g)))"),
+)
+knock.wrong(
+    "multiplied",
+    "you multiply by the length of g; S takes it out, so divide",
+    (LENGTHS, LENGTHS.replace(") / np", ") * np")),
+)
+knock.wrong(
+    "divided one by one",
+    "every l[i] is divided by its own g[i]; divide all by the length of g",
+    (LENGTHS, LENGTHS.replace("np.linalg.norm(g)", "abs(g)")),
+)
+knock.wrong(
+    "divided by the root of d",
+    "you divide by sqrt(d), which is the length of g only on average; take that of "
+    "this g",
+    (LENGTHS, LENGTHS.replace("np.linalg.norm(g)", "len(g) ** 0.5")),
+)
+knock.wrong(
+    "one length for all",
+    "all rows get the same length; each has its own",
+    (
+        LENGTHS,
+        "np.full(len(g), np.sqrt(rng.chisquare(len(g)))) / np.linalg.norm(g)",
+    ),
+)
+knock.wrong(
+    "one degree of freedom",
+    "your lengths have one degree of freedom, as if each vector had one number; it has "
+    "d",
+    (LENGTHS, "abs(rng.standard_normal(len(g))) / np.linalg.norm(g)"),
+)
+knock.wrong(
+    "one degree less",
+    "your lengths have d - 1 degrees of freedom; nothing is subtracted here, so d",
+    (
+        LENGTHS,
+        "np.linalg.norm(rng.standard_normal((len(g) - 1, len(g))), axis=0) / "
+        "np.linalg.norm(g)",
+    ),
+)
+knock.wrong(
+    "lengths not random",
+    "all your l[i] are sqrt(d): that is about their mean, but they are random",
+    (
+        LENGTHS,
+        "np.full(len(g), len(g) ** 0.5) / np.linalg.norm(g)",
+    ),
+)
+knock.wrong(
+    "lengths of normal spread",
+    "your l[i] are normal numbers around sqrt(d); draw the lengths of normal vectors, "
+    "which are never negative",
+    (
+        LENGTHS,
+        "rng.normal((len(g) - 0.5) ** 0.5, 0.5**0.5, len(g)) / np.linalg.norm(g)",
+    ),
+)
+knock.wrong(
+    "permuted the other way",
+    "apply sends number i to the place p[i]; place i is to get number p[i]: read by p",
+    (APPLY, "return s * g * (b * x)[:, np.argsort(p)]"),
+)
+knock.wrong(
+    "not permuted",
+    "the permutation is missing in apply",
+    (APPLY, "return s * g * (b * x) + 0.0 * p.sum().astype(x.dtype)"),
+)
+knock.wrong(
+    "B after Pi",
+    "apply meets Pi before B; the product is read from right to left, so B comes first",
+    (APPLY, "return s * g * b * x[:, p]"),
+)
+knock.wrong(
+    "G before Pi",
+    "apply meets G before Pi; the product is read from right to left, so Pi comes "
+    "first",
+    (APPLY, "return s * (g * b * x)[:, p]"),
+)
+knock.wrong(
+    "S forgotten",
+    "S is missing in apply",
+    (APPLY, "return g * (b * x)[:, p]"),
+)
+knock.wrong(
+    "G forgotten",
+    "G is missing in apply",
+    (APPLY, "return s * (b * x)[:, p]"),
+)
+knock.wrong(
+    "B forgotten",
+    "B is missing in apply",
+    (APPLY, "return s * g * x[:, p]"),
+)
+knock.wrong(
+    "permuted once more",
+    "the transpose reads by p, as apply does; it must send number i back to place p[i]",
+    (BACK, "    u[:] = (g * s * y)[:, p]\n    return b * u\n"),
+)
+knock.wrong(
+    "not permuted back",
+    "the permutation is missing in the transpose",
+    (BACK, "    u[:] = g * s * y\n    return b * u\n"),
+)
+knock.wrong(
+    "same order again",
+    "the transpose meets B first; the order of a product turns round, so S and G come "
+    "first and B last",
+    (BACK, "    u[:, p] = b * y\n    return s * g * u\n"),
+)
+knock.wrong(
+    "all diagonals first",
+    "the transpose multiplies by b before the permutation; B comes after it",
+    (BACK, "    u[:, p] = g * s * b * y\n    return u\n"),
+)
+knock.wrong(
+    "all diagonals last",
+    "the transpose multiplies by s and g after the permutation; they come before it",
+    (BACK, "    u[:, p] = y\n    return g * s * b * u\n"),
+)
+knock.wrong(
+    "the inverse",
+    "this is the inverse, which divides by the diagonals; the transpose multiplies",
+    (BACK, "    u[:, p] = y / (g * s)\n    return u / b\n"),
+)
+knock.wrong(
+    "always float64",
+    "the transpose gives float64 for float32; keep the dtype",
+    ("    u = np.empty_like(y)\n", "    u = np.empty(y.shape)\n"),
+)
