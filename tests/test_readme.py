@@ -28,11 +28,12 @@ def registry():
 
 @pytest.mark.process
 def test_every_example_runs(registry, capsys):
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     space = {}
     for block in BLOCKS:
         exec(compile(block, str(README), "exec"), space)
     out = capsys.readouterr().out
     assert "[12.0, 48.0, 108.0]" in out
+    assert "Count(parameters=95642, buffers=2912, madds=16433792)" in out
     losses = [float(v) for v in re.findall(r"loss of the last batch (\S+)", out)]
     assert len(losses) == 3 and losses[-1] < 0.7
