@@ -308,3 +308,5 @@ def test_every_suite_and_network_can_be_asked_for():
 
     assert list(options.SUITES) == list(report.SUITES)
     assert tuple(train.BARS) == nets.NAMES
+    for reach in train.BARS.values():  # no bar is an empty text
+        measure.Row("one", 1.0, 1.0, "s", 1.0, reach).as_dict()

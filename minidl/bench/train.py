@@ -17,11 +17,11 @@ BARS = {
     "xception": ">= 3x",
     "mobilenet": ">= 3x",
     "clcnet": ">= 3x",
-    "clcnet, straight": None,  # without the interlaces, which shows what they cost
-    "shiftresnet": None,
-    "igcv1": None,
-    "igcv2": None,
-    "igcv3": None,
+    "clcnet, straight": "",  # without the interlaces, which shows what they cost
+    "shiftresnet": "",
+    "igcv1": "",
+    "igcv2": "",
+    "igcv3": "",
 }
 WEIGHED = ("mlp", "lenet", "separable", "shift")  # whose memory is measured
 MEMORY = ">= 0.83x"  # our peak is at most 1.2 times torch's
