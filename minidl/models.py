@@ -2,7 +2,7 @@
 
 from . import nn, papers  # noqa: F401  (papers register their models)
 from .errors import ShapeError, unknown_name
-from .registry import MODELS, Entry, register_model  # noqa: F401
+from .zoo import MODELS, Entry, register_model  # noqa: F401
 
 
 def create(name: str, shape=(1, 28, 28), classes: int = 10) -> nn.Module:

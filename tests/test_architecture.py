@@ -27,7 +27,7 @@ FLOORS = """
     functional
     operators testing
     nn data
-    optim registry
+    optim zoo
     papers
     models
     train

@@ -14,7 +14,8 @@ import numpy as np
 from .. import functional as F
 from .. import models, nn, optim
 from ..errors import unknown_name
-from ..papers.shift import Shift2d
+from ..papers.mobilenet import separable
+from ..papers.shift import csc
 from ..tensor import Tensor
 from . import peers
 from .setting import Setting
@@ -40,17 +41,6 @@ BATCH = 64
 CHANNELS = (32, 64, 128, 128)
 
 
-def _separable(channels, out):
-    return [
-        *nn.conv_bn(channels, channels, 3, groups=channels),
-        *nn.conv_bn(channels, out, 1),
-    ]
-
-
-def _shift(channels, out):
-    return [*nn.conv_bn(channels, out, 1), Shift2d(out), *nn.conv_bn(out, out, 1)]
-
-
 def _straight(net):
     """A network without its channel shuffles."""
     for name, child in net.named_children():
@@ -67,7 +57,7 @@ def our_net(name: str) -> nn.Module:
         return models.create(name)
     if name == "clcnet, straight":
         return _straight(models.create("clcnet"))
-    block = _separable if name == "separable" else _shift
+    block = separable if name == "separable" else csc
     layers = nn.conv_bn(1, CHANNELS[0], 3)
     for i, (channels, out) in enumerate(zip(CHANNELS, CHANNELS[1:])):
         layers += block(channels, out)

@@ -73,7 +73,8 @@ FORWARDS = {
 def twin(module: Module, shift: str = "depthwise", device: str = "cpu"):
     """A torch.nn.Module of the same layers under the same names, freshly initialised.
 
-    ``shift`` is how a shift is written, see `peers.SHIFTS`.
+    ``shift`` is how a shift is written, see `peers.SHIFTS`, and ``device`` where it
+    keeps its offsets.
 
     Raises: ArgumentError for a layer that has no counterpart.
     """
@@ -90,8 +91,7 @@ def twin(module: Module, shift: str = "depthwise", device: str = "cpu"):
         other = type(kind, (torch.nn.Module,), {"forward": forward})()
     else:
         raise ArgumentError(f"twin: layer must have a counterpart in torch; got {kind}")
-    own = vars(module).items()
-    for name, value in own:
+    for name, value in vars(module).items():
         if isinstance(value, str | int | float | tuple) and name != "training":
             setattr(other, name, value)
     for name, child in children.items():

@@ -51,7 +51,7 @@ from ..errors import ArgumentError, MinidlWarning, unknown_name
 from ..files import AnyPath
 from ..nn._arguments import divides, whole
 from ..nn.dependency import path_counts
-from ..registry import check_image, register_model
+from ..zoo import check_image, register_model
 
 
 def igc(channels: int, out: int, groups: int, stride: int = 1) -> nn.Sequential:

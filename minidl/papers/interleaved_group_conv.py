@@ -44,7 +44,7 @@ import math
 from .. import nn
 from ..errors import ArgumentError
 from ..nn._arguments import divides, number, whole
-from ..registry import check_image, register_model
+from ..zoo import check_image, register_model
 
 
 def igcv1_block(

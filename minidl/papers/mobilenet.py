@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from .. import nn
 from ..nn._arguments import whole
-from ..registry import check_image, register_model
+from ..zoo import check_image, register_model
 
 # Channels and stride of each block: table 1 of the paper.
 BLOCKS = (

@@ -36,8 +36,8 @@ from .. import functional as F
 from .. import nn
 from ..errors import ArgumentError, unknown_name
 from ..nn._arguments import whole
-from ..registry import check_image, register_model
 from ..tensor import Tensor
+from ..zoo import check_image, register_model
 
 
 def offsets(channels: int, kernel_size: int = 3, dilation: int = 1):

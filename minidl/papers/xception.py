@@ -36,8 +36,8 @@ from .. import functional as F
 from .. import nn
 from ..errors import ArgumentError, unknown_name
 from ..nn._arguments import whole
-from ..registry import check_image, register_model
 from ..tensor import Tensor
+from ..zoo import check_image, register_model
 
 ACTIVATIONS = {None: nn.Identity, "relu": nn.ReLU, "elu": nn.ELU}
 FIRST = ("depthwise", "pointwise")
