@@ -19,7 +19,17 @@ from reference_norm import (
     cross_entropy,
     cross_entropy_input,
 )
-from reference_transforms import from_sequency, fwht, shift, to_sequency
+from reference_transforms import (
+    fastfood,
+    fastfood_b,
+    fastfood_g,
+    fastfood_input,
+    fastfood_s,
+    from_sequency,
+    fwht,
+    shift,
+    to_sequency,
+)
 from reference_windows import (
     avg_pool2d,
     avg_pool2d_spread,
@@ -368,6 +378,11 @@ REFERENCES = {
     "scatter_add_along": scatter_add_along,
     "shift": shift,
     "fwht": fwht,
+    "fastfood": fastfood,
+    "fastfood_input": fastfood_input,
+    "fastfood_s": fastfood_s,
+    "fastfood_g": fastfood_g,
+    "fastfood_b": fastfood_b,
     "to_sequency": to_sequency,
     "from_sequency": from_sequency,
     "cast": cast,

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from minidl.kernels import _vectors, moves, slides, tiles
+from minidl.kernels import _vectors, butterfly, moves, slides, tiles
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT", "0") == "1",
@@ -180,3 +180,103 @@ def test_spread_writes_every_other_element_and_no_other(compiled, dtype):
             run(ours, x[:end], rows, count)
             moves.spread(expected, 2, 85, x, 1, 43, rows, count)
             assert np.array_equal(ours, expected)
+
+
+def close(ours, expected):
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+    assert np.array_equal(ours == GUARD, expected == GUARD)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_near(compiled, dtype):
+    run = compiled(
+        butterfly.near,
+        "def run(y, x, count, n):\n    near(y, 3, x, 2, count, n)",
+    )
+    x = draw(900, dtype=dtype)
+    for n in (1, 2, 4, 8, 16):  # at most a tile, wherever that ends
+        for rows in (1, 2, 5, 27):
+            ours, expected = (np.full(900, GUARD, dtype) for _ in "ab")
+            run(ours, x, rows * n, n)
+            butterfly.near(expected, 3, x, 2, rows * n, n)
+            close(ours, expected)
+    here = x.copy()
+    place = compiled(
+        butterfly.near, "def run(x, count, n):\n    near(x, 1, x, 1, count, n)"
+    )
+    place(here, 16 * 50, 16)
+    butterfly.near(x, 1, x, 1, 16 * 50, 16)
+    close(here, x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_whole_tile(compiled, dtype):
+    size = compiled(butterfly.tile, "def run(x):\n    return tile(x)")(
+        np.zeros(1, dtype)
+    )
+    width, registers = _vectors.machine()
+    assert size == width // np.dtype(dtype).itemsize * registers // 2
+    run = compiled(
+        butterfly.near, "def run(y, x, n):\n    near(y, 0, x, 0, y.size, n)"
+    )
+    x = draw(3 * size, dtype=dtype)
+    ours, expected = np.empty_like(x), np.empty_like(x)
+    run(ours, x, size)
+    butterfly.near(expected, 0, x, 0, x.size, size)
+    close(ours, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_near_products(compiled, dtype):
+    run = compiled(
+        butterfly.near_products,
+        "def run(y, x, a, width, count, n):\n"
+        "    near_products(y, 1, x, 2, a, 3, width, count, n)",
+    )
+    for n, count in ((1, 5), (8, 8), (16, 48), (16, 16 * 33)):
+        for width in (-3, 0, 1, count // 2, count - 1, count, count + 4):
+            # Nothing may be read beyond the width: there the arrays end.
+            x, a = (draw(at + max(width, 0), dtype=dtype) for at in (2, 3))
+            ours, expected = (np.full(count + 4, GUARD, dtype) for _ in "ab")
+            run(ours, x, a, width, count, n)
+            butterfly.near_products(expected, 1, x, 2, a, 3, width, count, n)
+            close(ours, expected)
+
+
+@pytest.mark.parametrize("places", [np.uint16, np.uint32])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gathers(compiled, dtype, places):
+    run = compiled(
+        butterfly.gather, "def run(y, x, p, count):\n    gather(y, x, p, 2, count)"
+    )
+    mixed = compiled(
+        butterfly.near_gathered,
+        "def run(y, x, p, a, count, n):\n"
+        "    near_gathered(y, x, p, 2, a, 1, count, n)",
+    )
+    x = draw(700, dtype=dtype)
+    for n, count in ((1, 3), (8, 8), (16, 16), (16, 640)):
+        p = np.random.default_rng(1).integers(0, 700, 2 + count).astype(places)
+        ours, expected = (np.full(count + 20, GUARD, dtype) for _ in "ab")
+        run(ours, x, p, count)
+        butterfly.gather(expected, x, p, 2, count)
+        assert np.array_equal(ours, expected)
+        a = draw(1 + count, dtype=dtype)
+        mixed(ours, x, p, a, count, n)
+        butterfly.near_gathered(expected, x, p, 2, a, 1, count, n)
+        close(ours, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("radix", [2, 4, 8, 16])
+def test_far(compiled, radix, dtype):
+    run = compiled(
+        butterfly.far,
+        f"def run(y, h, count):\n    far(y, 5, h, count, {radix})",
+    )
+    for h, count in ((16, 16), (64, 64), (64, 32)):
+        ours = draw(10 + radix * h, dtype=dtype)
+        expected = ours.copy()
+        run(ours, h, count)
+        butterfly.far(expected, 5, h, count, radix)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)

@@ -21,7 +21,7 @@ def test_a_model_equals_its_twin(name, training):
     minidl.manual_seed(4)
     r = Draw(3)
     ours = models.create(name, (2, 16, 17), 5).to("float64").train(training)
-    for buffer in (b for _, b in ours.named_buffers()):
+    for buffer in (b for _, b in ours.named_buffers() if b.dtype.kind == "f"):
         buffer.data[...] += 0.1  # away from zeros and ones
     theirs = twin.twin(ours).double().train(training)
     twin.copy_state(ours, theirs)

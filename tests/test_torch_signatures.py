@@ -39,8 +39,8 @@ ADDED = {
 # Names whose torch documentation shows several signatures or an incomplete one, and
 # names that torch does not have as a function.
 UNREADABLE = {"argmax", "max", "mean", "min", "squeeze", "sum"}
-ABSENT = {"expand", "from_sequency", "fwht", "power", "shift", "take_along_axis"}
-ABSENT |= {"to_sequency"}
+ABSENT = {"expand", "fastfood", "from_sequency", "fwht", "power", "shift"}
+ABSENT |= {"take_along_axis", "to_sequency"}
 
 
 def theirs(name):

@@ -115,6 +115,34 @@ def fwht(x):
     return x @ h
 
 
+def fastfood(x, s, g, b, p):
+    """Matrix by matrix, as it stands in the paper, on rows filled up with zeros."""
+    m, d = p.shape
+    x = torch.cat([x, x.new_zeros(*x.shape[:-1], d - x.shape[-1])], -1)
+    blocks = []
+    for k in range(m):
+        permutation = torch.eye(d, dtype=x.dtype)[p[k]]
+        u = fwht(x @ torch.diag(b[k])) @ permutation.T
+        blocks.append(fwht(u @ torch.diag(g[k])) @ torch.diag(s[k]))
+    return torch.cat(blocks, -1)
+
+
+def fastfood_by(which):
+    """The derivative of <e, fastfood(...)> by what is left out, from torch."""
+
+    def derivative(*arrays, width=None):
+        *arrays, p = arrays
+        given = dict(zip("xesgb".replace(which, ""), arrays))
+        shape = (*given["e"].shape[:-1], width) if which == "x" else p.shape
+        given[which] = torch.zeros(shape, dtype=arrays[0].dtype, requires_grad=True)
+        e = given.pop("e")
+        y = fastfood(given["x"], given["s"], given["g"], given["b"], p)
+        (found,) = torch.autograd.grad((y * e).sum(), given[which], create_graph=True)
+        return found
+
+    return derivative
+
+
 def sequency(x):
     """The natural index of each sequency: Hadamard rows sorted by sign changes."""
     h = fwht(torch.eye(x.shape[-1]))
@@ -192,6 +220,11 @@ OPS = {
     "erf": torch.erf,
     "shift": shift,
     "fwht": fwht,
+    "fastfood": fastfood,
+    "fastfood_input": fastfood_by("x"),
+    "fastfood_s": fastfood_by("s"),
+    "fastfood_g": fastfood_by("g"),
+    "fastfood_b": fastfood_by("b"),
     "to_sequency": lambda x: x[..., sequency(x)],
     "from_sequency": lambda x: x[..., sequency(x).argsort()],
     "abs": torch.abs,

@@ -7,7 +7,8 @@ copied over.
 """
 
 from ..errors import ArgumentError
-from ..nn import Module
+from ..nn import Module, Parameter
+from ..tensor import Tensor
 from . import peers
 
 # The arguments of a torch layer, from ours. None: the layer has none.
@@ -50,6 +51,28 @@ def _concat(twin, x):
     return torch.cat([branch(x) for branch in twin.children()], dim=1)
 
 
+def _fastfood(twin, x):
+    import torch
+
+    m, d = twin.s.shape
+    x = torch.nn.functional.pad(x, (0, d - twin.in_features))
+    u = peers.fwht(twin.b * x[:, None])
+    u = u.gather(2, twin.permutation.expand(u.shape))
+    y = twin.s * peers.fwht(twin.g * u) / (twin.sigma * d**0.5)
+    y = y.reshape(len(x), m * d)[:, : twin.out_features]
+    return y if twin.bias is None else y + twin.bias
+
+
+def _gaussian_rows(twin, x):
+    import torch
+
+    return torch.nn.functional.linear(x, twin.weight)
+
+
+def _phased(twin, z):
+    return (z + twin.phase).cos() * (2 / twin.n) ** 0.5
+
+
 def _global_average(twin, x):
     return x.mean(dim=(2, 3))
 
@@ -64,6 +87,9 @@ def _same_max_pool(twin, x):
 # ``forward`` of modules whose own would call minidl's functions.
 FORWARDS = {
     "Concat": _concat,
+    "Fastfood": _fastfood,
+    "GaussianRows": _gaussian_rows,
+    "Phased": _phased,
     "GlobalAvgPool2d": _global_average,
     "SameMaxPool2d": _same_max_pool,
     "Shift2d": lambda twin, x: twin.move(x),
@@ -74,7 +100,7 @@ def twin(module: Module, shift: str = "depthwise", device: str = "cpu"):
     """A torch.nn.Module of the same layers under the same names, freshly initialised.
 
     ``shift`` is how a shift is written, see `peers.SHIFTS`, and ``device`` where it
-    keeps its offsets.
+    keeps its offsets. Layers of the papers' own keep the numbers that were drawn.
 
     Raises: ArgumentError for a layer that has no counterpart.
     """
@@ -92,7 +118,13 @@ def twin(module: Module, shift: str = "depthwise", device: str = "cpu"):
     else:
         raise ArgumentError(f"twin: layer must have a counterpart in torch; got {kind}")
     for name, value in vars(module).items():
-        if isinstance(value, str | int | float | tuple) and name != "training":
+        if isinstance(value, Tensor):
+            values = torch.tensor(value.detach().cpu().numpy())
+            if isinstance(value, Parameter):
+                other.register_parameter(name, torch.nn.Parameter(values))
+            else:
+                other.register_buffer(name, values)
+        elif isinstance(value, str | int | float | tuple | None) and name != "training":
             setattr(other, name, value)
     for name, child in children.items():
         other.add_module(name, child)

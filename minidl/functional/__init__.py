@@ -13,6 +13,7 @@ from ..ops import (
     cumsum,
     erf,
     exp,
+    fastfood,
     flip,
     floor,
     fold,

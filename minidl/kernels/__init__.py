@@ -3,6 +3,7 @@
 from ._memory import release
 from .conv import conv2d, conv2d_input, conv2d_weight
 from .erf import erf
+from .fastfood import fastfood, fastfood_gradients, fastfood_input
 from .fwht import fwht
 from .fwht_in_place import fwht_
 from .norm import (
@@ -32,6 +33,9 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_input",
     "erf",
+    "fastfood",
+    "fastfood_gradients",
+    "fastfood_input",
     "fold",
     "fwht",
     "fwht_",

@@ -55,12 +55,18 @@ class Vectors:
     def loop(self, count):
         return self.cgutils.for_range(self.builder, count)
 
-    def _call(self, name, result, arguments, **options):
-        kind = self.ir.FunctionType(result, [a.type for a in arguments])
-        name = f"llvm.{name}.v{self.lanes}f{self.bits}"
-        name += ".p0" if name.startswith("llvm.masked") else ""
-        function = self.cgutils.get_or_insert_function(self.builder.module, kind, name)
+    def _named(self, name, result, arguments, **options):
+        """A call of one of LLVM's own functions."""
+        kind, module = [a.type for a in arguments], self.builder.module
+        kind = self.ir.FunctionType(result, kind)
+        function = self.cgutils.get_or_insert_function(module, kind, f"llvm.{name}")
         return self.builder.call(function, arguments, **options)
+
+    def _call(self, name, result, arguments, **options):
+        """One of those that vectors of this kind have."""
+        name = f"{name}.v{self.lanes}f{self.bits}"
+        name += ".p0" if name.startswith("masked") else ""
+        return self._named(name, result, arguments, **options)
 
     def _pointer(self, pointer):
         return self.builder.bitcast(pointer, self.type.as_pointer())
@@ -101,15 +107,40 @@ class Vectors:
         arguments = [value, self._pointer(pointer), align, mask]
         self._call("masked.store", self.ir.VoidType(), arguments)
 
+    def gather(self, pointer, places, bits, mask=None):
+        """What lies at ``places``, unsigned of so many bits, after ``pointer``.
+
+        Zero, and not read, where ``mask`` is false.
+        """
+        wide, whole = (self.ir.IntType(n) for n in (64, bits))
+        kind = self.ir.VectorType(whole, self.lanes)
+        places = self.builder.bitcast(places, kind.as_pointer())
+        yes = self.ir.VectorType(self.ir.IntType(1), self.lanes)
+        i32 = self.ir.IntType(32)
+        align = [self.ir.Constant(i32, n // 8) for n in (bits, self.bits)]
+        if mask is None:
+            mask = self.ir.Constant(yes, [1] * self.lanes)
+            places = self.builder.load(places, align=bits // 8)
+        else:
+            given = [places, align[0], mask, self.ir.Constant(kind, None)]
+            name = f"masked.load.v{self.lanes}i{bits}.p0"
+            places = self._named(name, kind, given)
+        spread = self.ir.VectorType(wide, self.lanes)
+        size = self.ir.Constant(spread, [self.bits // 8] * self.lanes)
+        steps = self.builder.mul(self.builder.zext(places, spread), size)
+        start = self.splat(self.builder.ptrtoint(pointer, wide))
+        pointers = self.ir.VectorType(self.scalar.as_pointer(), self.lanes)
+        pointers = self.builder.inttoptr(self.builder.add(start, steps), pointers)
+        name = f"masked.gather.v{self.lanes}f{self.bits}.v{self.lanes}p0"
+        none = self.ir.Constant(self.type, None)
+        return self._named(name, self.type, [pointers, align[1], mask, none])
+
     def fetch(self, pointer):
         """Have memory brought to the first cache: it is read some cycles later."""
         i32, void = self.ir.IntType(32), self.ir.VoidType()
         pointer = self.builder.bitcast(pointer, self.ir.IntType(8).as_pointer())
         how = [self.ir.Constant(i32, n) for n in (0, 3, 1)]  # to read, near, data
-        kind = self.ir.FunctionType(void, [pointer.type, i32, i32, i32])
-        name, module = "llvm.prefetch.p0", self.builder.module
-        function = self.cgutils.get_or_insert_function(module, kind, name)
-        self.builder.call(function, [pointer, *how])
+        self._named("prefetch.p0", void, [pointer, *how])
 
     def load_even(self, pointer, masks):
         """Every other element of two vectors, which are read where masks allow."""
@@ -149,8 +180,12 @@ class Vectors:
         self.builder.store(value, register)
         return register
 
+    def multiply_add(self, a, b, c):
+        """``a b + c``, rounded once or twice, as the machine does it faster."""
+        return self._call("fmuladd", self.type, [a, b, c])
+
     def add_product(self, register, a, b):
-        total = self._call("fmuladd", self.type, [a, b, self.builder.load(register)])
+        total = self.multiply_add(a, b, self.builder.load(register))
         self.builder.store(total, register)
 
     def sum(self, register):

@@ -3,24 +3,27 @@
 ``y[i] = sum over j of (-1)^popcount(i & j) x[j]``; the length is a power of two. It is
 its own inverse up to the factor n, and its own transpose.
 
-The loop takes three levels at a time (radix 8). A pass reads eight parts of a row side
-by side and writes their results interleaved. That rotates the digits of the index by
-three, and after all passes the rotation is complete: every access runs along memory
-and every level is vectorised, also the innermost. Of short rows a block holds many:
-passes that only rotate bring the digits of the row number to the end, so that the
-sums then run across rows. Rows too long for the first cache are cut into blocks; the
-remaining levels then combine the blocks in place.
+The first levels are done on the vectors of a tile, 8 of them on 256 numbers where a
+vector has 16 lanes: inside of each vector, then among vectors. Further levels take up
+to 16 vectors that lie far apart, four levels at a time. Rows too long for the first
+cache are cut into blocks, and the levels above go over the whole row.
 """
 
 import numpy as np
 
 from ..backend import xp_of
-from ._dispatch import Kernel, jit, prange
+from ._dispatch import Kernel, jit
 from ._memory import empty
+from ._pool import mine
+from ._share import share
+from .butterfly import far, near, tile
 from .fwht_cuda import cuda
 
-BLOCK = 1 << 12  # elements transformed at once: they and a copy fit the first cache
-CHUNK = 1 << 10  # columns that one task combines across blocks
+BLOCK = 1 << 12  # numbers that fit the first cache, whatever else is there
+CHUNK = 1 << 10  # columns that are combined by one thread
+FEW = 8  # rows: as many or fewer long ones are shared among threads piece by piece
+
+loops = dict(nogil=True, error_model="numpy")
 
 
 def reference(x):
@@ -35,193 +38,89 @@ def reference(x):
     return y.copy() if y is x else y
 
 
-@jit(inline="always")
-def _eight(a, b, c, d, e, f, g, h):
-    """The transform of eight numbers."""
-    a, b, c, d, e, f, g, h = a + b, a - b, c + d, c - d, e + f, e - f, g + h, g - h
-    a, c, b, d, e, g, f, h = a + c, a - c, b + d, b - d, e + g, e - g, f + h, f - h
-    return a + e, b + f, c + g, d + h, a - e, b - f, c - g, d - h
-
-
-@jit()
-def _interleave(x, y, radix):
-    """One pass: y[radix j + k] is output k of x[j], x[m + j], x[2 m + j], ..."""
-    m = x.size // radix
-    if radix == 2:
-        for j in range(m):
-            p, q = x[j], x[m + j]
-            y[2 * j], y[2 * j + 1] = p + q, p - q
+@jit(**loops)
+def _columns(y, at, h, count, radix):
+    """In place: ``count`` transforms, side by side, of ``radix`` numbers h apart."""
+    if radix == 16:
+        far(y, at, h, count, 16)
+    elif radix == 8:
+        far(y, at, h, count, 8)
     elif radix == 4:
-        p, q, r, s = x[:m], x[m : 2 * m], x[2 * m : 3 * m], x[3 * m :]
-        for j in range(m):
-            a, b, c, d = p[j] + q[j], p[j] - q[j], r[j] + s[j], r[j] - s[j]
-            i = 4 * j
-            y[i], y[i + 1], y[i + 2], y[i + 3] = a + c, b + d, a - c, b - d
+        far(y, at, h, count, 4)
     else:
-        x0, x1, x2, x3 = x[:m], x[m : 2 * m], x[2 * m : 3 * m], x[3 * m : 4 * m]
-        x4, x5, x6 = x[4 * m : 5 * m], x[5 * m : 6 * m], x[6 * m : 7 * m]
-        x7 = x[7 * m :]
-        for j in range(m):
-            i = 8 * j
-            (
-                y[i],
-                y[i + 1],
-                y[i + 2],
-                y[i + 3],
-                y[i + 4],
-                y[i + 5],
-                y[i + 6],
-                y[i + 7],
-            ) = _eight(x0[j], x1[j], x2[j], x3[j], x4[j], x5[j], x6[j], x7[j])
+        far(y, at, h, count, 2)
 
 
-@jit()
-def _rotate(x, y):
-    """One pass without sums: y[8 j + k] = x[k m + j]."""
-    m = x.size // 8
-    x0, x1, x2, x3 = x[:m], x[m : 2 * m], x[2 * m : 3 * m], x[3 * m : 4 * m]
-    x4, x5, x6 = x[4 * m : 5 * m], x[5 * m : 6 * m], x[6 * m : 7 * m]
-    x7 = x[7 * m :]
-    for j in range(m):
-        i = 8 * j
-        y[i], y[i + 1], y[i + 2], y[i + 3] = x0[j], x1[j], x2[j], x3[j]
-        y[i + 4], y[i + 5], y[i + 6], y[i + 7] = x4[j], x5[j], x6[j], x7[j]
+@jit(**loops)
+def combine(y, at, h, n):
+    """In place: the levels from h on, of n numbers."""
+    while h < n:
+        radix = min(n // h, 16)
+        for start in range(at, at + n, radix * h):
+            _columns(y, start, h, h, radix)
+        h *= radix
 
 
-@jit()
-def _block(x, y, spare, rows, same):
-    """The transforms of ``rows`` (a power of 8) rows, one after another, from ``x`` to
-    ``y``; ``same`` if they are one memory."""
-    turns, passes, rest = 0, 0, rows
-    while rest > 1:
-        rest //= 8
-        turns += 1
-    n = x.size // rows
-    rest = n
-    while rest > 1:
-        rest //= min(rest, 8)
-        passes += 1
-    if passes == 0:
-        y[:] = x
+@jit(**loops)
+def transform(y, y_at, x, x_at, count, n):
+    """Every row of n among ``count`` numbers of flat x, into y; both may be one.
+
+    Row by row, so that each stays in the cache from its first level to the last.
+    """
+    size = tile(x)
+    if n <= size:
+        near(y, y_at, x, x_at, count, n)
         return
-    steps, here = turns + passes, x
-    if steps % 2 == 1 and same:
-        spare[:] = x
-        here = spare
-    rest = n
-    for k in range(steps):
-        there = y if (steps - k) % 2 == 1 else spare
-        if k < turns:
-            _rotate(here, there)
-        else:
-            radix = min(rest, 8)
-            rest //= radix
-            _interleave(here, there, radix)
-        here = there
+    block = min(n, BLOCK)
+    for row in range(0, count, n):
+        for start in range(row, row + n, block):
+            near(y, y_at + start, x, x_at + start, block, size)
+            combine(y, y_at + start, size, block)
+        combine(y, y_at + row, block, n)
 
 
-@jit(parallel=True)
-def _blocks(x, y, rows, same):
-    """Every row of ``x`` transformed into ``y``, by ``rows`` and then one by one."""
-    count, n = x.shape
-    whole = count // rows
-    x, y = x.reshape(count * n), y.reshape(count * n)
-    for task in prange(whole + count % rows):
-        if task < whole:
-            start, held = task * rows, rows
-        else:
-            start, held = whole * rows + task - whole, 1
-        a, b = start * n, (start + held) * n
-        _block(x[a:b], y[a:b], np.empty(b - a, x.dtype), held, same)
+@jit(**loops)
+def _rows(part, parts, x, y, n):
+    start, end = mine(part, parts, x.size // n)
+    transform(y, start * n, x, start * n, (end - start) * n, n)
 
 
-@jit()
-def _combine(y, start, h, columns, radix):
-    """In place: ``columns`` transforms of ``radix`` numbers that lie ``h`` apart."""
-    s, end = start, start + columns
-    if radix == 2:
-        p, q = y[s:end], y[s + h : end + h]
-        for j in range(columns):
-            p[j], q[j] = p[j] + q[j], p[j] - q[j]
-    elif radix == 4:
-        p, q = y[s:end], y[s + h : end + h]
-        r, t = y[s + 2 * h : end + 2 * h], y[s + 3 * h : end + 3 * h]
-        for j in range(columns):
-            a, b, c, d = p[j] + q[j], p[j] - q[j], r[j] + t[j], r[j] - t[j]
-            p[j], q[j], r[j], t[j] = a + c, b + d, a - c, b - d
-    else:
-        x0, x1 = y[s:end], y[s + h : end + h]
-        x2, x3 = y[s + 2 * h : end + 2 * h], y[s + 3 * h : end + 3 * h]
-        x4, x5 = y[s + 4 * h : end + 4 * h], y[s + 5 * h : end + 5 * h]
-        x6, x7 = y[s + 6 * h : end + 6 * h], y[s + 7 * h : end + 7 * h]
-        for j in range(columns):
-            x0[j], x1[j], x2[j], x3[j], x4[j], x5[j], x6[j], x7[j] = _eight(
-                x0[j], x1[j], x2[j], x3[j], x4[j], x5[j], x6[j], x7[j]
-            )
-
-
-@jit(parallel=True)
-def _long_rows(x, y, block, same):
-    """Rows longer than a block, one task a row: it stays in the second cache."""
-    for row in prange(x.shape[0]):
-        n, spare = x.shape[1], np.empty(block, x.dtype)
-        for start in range(0, n, block):
-            end = start + block
-            _block(x[row, start:end], y[row, start:end], spare, 1, same)
-        h = block
-        while h < n:
-            radix = min(n // h, 8)
-            for start in range(0, n, radix * h):
-                _combine(y[row], start, h, h, radix)
-            h *= radix
-
-
-@jit(parallel=True)
-def _across(y, h, radix, chunk):
-    """One combining pass over few long rows, one task a chunk of columns."""
-    rows, n = y.shape
-    parts = h // chunk
-    tasks = n // radix // chunk
-    for task in prange(rows * tasks):
-        row, here = task // tasks, task % tasks
-        start = here // parts * (radix * h) + here % parts * chunk
-        _combine(y[row], start, h, chunk, radix)
+@jit(**loops)
+def _across(part, parts, y, h, radix):
+    """One pass over few long rows: a chunk of columns at a time."""
+    pieces = h // CHUNK
+    for task in range(*mine(part, parts, y.size // radix // CHUNK)):
+        at = task // pieces * (radix * h) + task % pieces * CHUNK
+        _columns(y, at, h, CHUNK, radix)
 
 
 def cpu(x):
     x = np.asarray(x)
     if x.flags.carray:  # other memory would be compiled for anew
         y = empty(x.shape, x.dtype)
-        _transform(x, y, False)
+        _transform(x, y)
         return y
     return in_place(np.array(x, order="C"))
 
 
 def in_place(x):
     """Transform a C-contiguous NumPy array where it lies, without a copy of it."""
-    _transform(x, x, True)
+    _transform(x, x)
     return x
 
 
-def _transform(x, y, same):
-    n = x.shape[-1]
-    rows = x.size // n
-    x, y = x.reshape(rows, n), y.reshape(rows, n)
-    if n <= BLOCK:
-        held = 1  # rows in a block
-        while n * held * 8 <= BLOCK and held < 64:
-            held *= 8
-        _blocks(x, y, held, same)
-    elif rows >= 8:
-        _long_rows(x, y, BLOCK, same)
-    else:
-        parts = (rows * (n // BLOCK), BLOCK)
-        _blocks(x.reshape(parts), y.reshape(parts), 1, same)
-        h = BLOCK
-        while h < n:
-            radix = min(n // h, 8)
-            _across(y, h, radix, CHUNK)
-            h *= radix
+def _transform(x, y):
+    n, size = x.shape[-1], x.size
+    x, y = x.reshape(size), y.reshape(size)
+    if n <= BLOCK or size // n > FEW:
+        share(_rows, size, x, y, n)
+        return
+    share(_rows, size, x, y, BLOCK)
+    h = BLOCK
+    while h < n:
+        radix = min(n // h, 16)
+        share(_across, size, y, h, radix)
+        h *= radix
 
 
 fwht = Kernel(reference, cpu, cuda)

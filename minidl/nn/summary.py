@@ -30,6 +30,7 @@ MULTIPLY_ADDS = {
     ops.linear: lambda xs, y, **_: y.size * xs[1].shape[1],
     ops.matrix_multiply: lambda xs, y, **_: y.size * xs[0].shape[-1],
     ops.contract: _contraction,
+    ops.fastfood: lambda xs, y, **_: 2 * y.size * (xs[1].shape[1].bit_length() - 1),
 }
 
 
@@ -226,7 +227,8 @@ def summary(model: Module, input_shape, batch: int = 1, dtype=None) -> Summary:
     A multiply-add counts 1. Counted is what convolutions and matrix products execute,
     without bias, normalisation, activation or pooling, each charged to the innermost
     module running; resizing by matrices (`adaptive_avg_pool2d`, bilinear `interpolate`)
-    is such a product. A module called twice has two rows, its parameters in the first.
+    is such a product, and of Fastfood it is the additions. A module called twice has
+    two rows, its parameters in the first.
 
     Raises: ArgumentError; what the model raises, naming the layer, on a wrong shape.
     """

@@ -23,6 +23,7 @@ from .elementwise import (
     sqrt,
     tanh,
 )
+from .fastfood import fastfood
 from .linalg import contract, linear, matrix_multiply
 from .loss import cross_entropy
 from .norm import batch_norm

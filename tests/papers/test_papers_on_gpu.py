@@ -12,8 +12,11 @@ from minidl import models, nn
 from minidl.papers import (
     active_shift,
     channel_local_conv,
+    fastfood,
     inception,
     interleaved_group_conv,
+    random_features,
+    random_projection,
     shift,
     squeeze_excitation,
     xception,
@@ -23,6 +26,8 @@ from minidl.tensor import Tensor
 from minidl.testing import assert_close
 
 PAPERS = sorted(set(models.MODELS) - {"mlp", "lenet"})
+LARGE = {name for name in PAPERS if "fastfood" in name or "svd" in name}
+LARGE.add("lenet-reference")  # LeNet's convolutions ask for 16x16
 LAYERS = {
     "shift": lambda: shift.Shift2d(6),
     "csc": lambda: shift.csc(6, 4, 2, 2),
@@ -37,6 +42,12 @@ LAYERS = {
     "igcv1": lambda: interleaved_group_conv.igcv1_block(3, 2),
     "igcv2": lambda: interleaved_group_conv.igcv2_block(6, (1, 2, 3)),
     "igcv3": lambda: interleaved_group_conv.igcv3_block(6, 6),
+    "fastfood": lambda: nn.Sequential(fastfood.Fastfood(6, 11, 2.0), nn.ReLU()),
+    "adaptive fastfood": lambda: fastfood.Fastfood(6, 24, adaptive=True, bias=True),
+    "random features": lambda: random_features.random_features(6, 5, form="phased"),
+    "paired features": lambda: fastfood.fastfood_features(6, 5),
+    "arc-cosine": lambda: random_features.ArcCosine(2),
+    "hadamard projection": lambda: random_projection.HadamardProjection(6, 4),
 }
 
 
@@ -87,12 +98,12 @@ def test_the_host_reads_how_far_an_active_shift_goes(cuda):
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_training_step_agrees_and_does_not_wait(cuda, name):
-    losses = {}
+    losses, size = {}, (16, 17) if name in LARGE else (8, 9)
     for device in ("cpu", "cuda"):
         minidl.manual_seed(2)
-        net = models.create(name, (1, 8, 9), 3).to("float64").to(device)
+        net = models.create(name, (1, *size), 3).to("float64").to(device)
         optimizer = minidl.optim.SGD(net.parameters(), 0.01, momentum=0.9)
-        x = Tensor(Draw(3)(4, 1, 8, 9)).to(device)
+        x = Tensor(Draw(3)(4, 1, *size)).to(device)
         y = Tensor(Draw(4).integers(3, 4)).to(device)
         seen = []
         for _ in range(2):
