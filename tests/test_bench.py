@@ -20,6 +20,7 @@ from minidl.bench import (
     conv,
     engine,
     explain,
+    fastfood,
     fwht,
     measure,
     memory,
@@ -72,6 +73,8 @@ def small(monkeypatch):
         ((2, 16), "fwd+bwd", None),
     ]
     monkeypatch.setattr(fwht, "WORK", work)
+    monkeypatch.setattr(fastfood, "WORK", [(4, "<= 1x dense"), (8, "<= 3x floor")])
+    monkeypatch.setattr(fastfood, "BATCH", 3)
     monkeypatch.setattr(train, "BARS", {"separable": ">= 3x"})
     monkeypatch.setattr(nets, "CHANNELS", (2, 2, 3, 3))
     images = np.random.default_rng(0).standard_normal((2, 1, 28, 28), np.float32)
@@ -92,9 +95,16 @@ ROWS = {
     + [f"2x4x1x8,k=1x3 {p}" for p in ("fwd", "fwd+bwd")],
     "shift": ["3x3 fwd", "3x3 fwd+bwd", "5x5 fwd", "5x5 fwd+bwd"],
     "fwht": ["4 x 8, in place", "4 x 8, fwd", "2 x 16, fwd+bwd"],
+    "fastfood": ["d = 4", "d = 8, floor"],
     "train": ["separable step", "separable memory"],
 }
-PEERS = {"conv": set(), "shift": {"copyto"}, "fwht": {"copyto", "GEMM"}, "train": set()}
+PEERS = {
+    "conv": set(),
+    "shift": {"copyto"},
+    "fwht": {"copyto", "GEMM"},
+    "fastfood": {"floor", "dense"},
+    "train": set(),
+}
 
 
 def torch_here():
@@ -238,7 +248,8 @@ def test_cuda_without_a_gpu(run):
     assert status == 2 and "'cuda' is not usable" in err and err.count("\n") == 1
 
 
-SIMULATED = [pytest.param("conv", marks=pytest.mark.process), "shift", "fwht", "train"]
+SIMULATED = [pytest.param("conv", marks=pytest.mark.process), "shift", "fwht"]
+SIMULATED += ["fastfood", "train"]
 
 
 @pytest.mark.parametrize("suite", SIMULATED)

@@ -7,6 +7,7 @@ from minidl import backend
 from minidl import functional as F
 from minidl.bench import (
     conv,
+    fastfood,
     fwht,
     measure,
     memory,
@@ -21,6 +22,7 @@ from minidl.bench.measure import Row, Versus
 from minidl.bench.setting import Setting
 from minidl.bench.shapes import Shape
 from minidl.errors import ArgumentError, BackendError, MinidlError, UnknownNameError
+from minidl.papers.fastfood import Fastfood
 from minidl.tensor import Tensor
 
 LIMITS = Ceilings(copy=10e9, gemm=100e9)
@@ -248,6 +250,17 @@ def test_a_row_computes_the_same_on_both_sides(suite, backward):
     assert len(a) == len(b) >= 1
     for x, y in zip(a, b):
         np.testing.assert_allclose(x.numpy(), y.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_fastfood_row_computes_the_same_on_both_sides(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(fastfood, "BATCH", 5)
+    here, layer = Setting.find(1), Fastfood(16, 16, adaptive=True)
+    a, b = (f(here, layer, 16)() for f in (fastfood.ours, fastfood.theirs))
+    assert len(a) == len(b) == 4  # by x, s, g and b
+    for x, y in zip(a, b):
+        np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-3, atol=1e-4)
+    assert fastfood.moved(16) == 5 * 5 * 16
 
 
 def test_gemm_and_in_place_compute_the_transform():

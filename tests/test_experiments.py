@@ -1,6 +1,7 @@
 """Experiments: runs over seeds, verdicts on claims, and what a person sees of them."""
 
 import csv
+import io
 import math
 import warnings
 from dataclasses import replace
@@ -12,6 +13,14 @@ from minidl import cli, data, nn
 from minidl.errors import MinidlError, MinidlWarning
 from minidl.experiments import catalogue, show, study
 from minidl.experiments.study import Claim, Experiment, Outcome, Variant
+
+
+def table_text(table):
+    from rich.console import Console
+
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
 
 
 def outcome(name, *accuracies):
@@ -106,6 +115,39 @@ def test_every_variant_is_trained_from_every_seed(tmp_path):
     assert again["conv"].losses == found["conv"].losses[:1]
 
 
+def test_a_variant_may_come_after_another(tmp_path):
+    """What it is made of is the other's trained model, from the same seed."""
+    built = []
+
+    def same(model):
+        built.append(model)
+        return model
+
+    chained = replace(
+        EXPERIMENT,
+        variants=(
+            Variant("conv", tiny),
+            Variant("as it is", same, after="conv", epochs=0),
+            Variant("longer", same, after="as it is", epochs=2),
+        ),
+        claims=(),
+        seeds=2,
+        weigh=lambda model: 17,
+    )
+    found = study.run(chained, images(), tmp_path)
+    conv, still, longer = found.values()
+    assert still.accuracies == conv.accuracies
+    assert all(map(math.isnan, still.losses))
+    assert not any(map(math.isnan, longer.losses))
+    assert {o.count.parameters for o in found.values()} == {17}
+    assert built[-1] is built[-2]  # trained on, not anew
+    assert built[-1] is not built[-3]  # each seed has its own
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert len(lines) == 7
+    text = table_text(show.table(chained, found))
+    assert "weights" in text and " - " in text
+
+
 def test_seeds_and_quick(tmp_path):
     assert study.seeds_of(EXPERIMENT, False, None) == 3
     assert study.seeds_of(EXPERIMENT, True, None) == study.QUICK_SEEDS
@@ -113,12 +155,13 @@ def test_seeds_and_quick(tmp_path):
     with pytest.raises(MinidlError, match="seeds must be >= 1; got 0"):
         study.run(EXPERIMENT, images(), tmp_path, seeds=0)
     quick = show.sentences(EXPERIMENT, {}, True)
-    assert len(quick) == 1 and "Too few images" in quick[0]
+    assert len(quick) == 1 and "leave --quick out" in quick[0]
 
 
 def test_all_claims_name_variants_and_all_variants_run_forwards():
-    assert len(catalogue.EXPERIMENTS) >= 5
-    for experiment in catalogue.EXPERIMENTS.values():
+    studies = [e for e in catalogue.EXPERIMENTS.values() if isinstance(e, Experiment)]
+    assert len(studies) >= 6 and len(catalogue.EXPERIMENTS) >= 9
+    for experiment in studies:
         names = [v.name for v in experiment.variants]
         assert len(set(names)) == len(names) and experiment.seeds >= 3
         for claim in experiment.claims:
@@ -127,7 +170,7 @@ def test_all_claims_name_variants_and_all_variants_run_forwards():
             warnings.simplefilter("ignore", MinidlWarning)
             for variant in experiment.variants:
                 for shape in ((1, 28, 28), (3, 32, 32)):
-                    assert nn.count(variant.build(shape, 7), shape).parameters > 0
+                    assert experiment.count(variant, shape, 7).parameters > 0
 
 
 def test_the_same_budget_is_the_same_budget():
@@ -165,7 +208,7 @@ def test_the_command_shows_table_sentence_and_picture(run, tmp_path):
         assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert max(map(len, out.splitlines())) <= 80
     status, out, _ = run("experiment", "tiny", "--quick", "--out", "here")
-    assert status == 0 and "Too few images" in out and (tmp_path / "here").is_dir()
+    assert status == 0 and "leave --quick out" in out and (tmp_path / "here").is_dir()
 
 
 def test_the_command_lists_and_refuses(run):

@@ -8,7 +8,8 @@ SUITES = {
     "conv": "convolutions: dense, grouped, depthwise; a grid of 40 shapes",
     "shift": "channels moved by whole pixels",
     "fwht": "the fast Walsh-Hadamard transform",
-    "train": "whole training steps of four networks: time and peak memory",
+    "fastfood": "trained Fastfood layers beside dense ones",
+    "train": "whole training steps of networks: time and peak memory",
 }
 
 

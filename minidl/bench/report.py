@@ -6,12 +6,19 @@ from pathlib import Path
 
 from .. import files
 from ..errors import ArgumentError
-from . import ceilings, conv, engine, fwht, roofline, shift, train
+from . import ceilings, conv, engine, fastfood, fwht, roofline, shift, train
 from .ceilings import Ceilings
 from .measure import PER_SECOND, Row, scaled
 from .setting import Setting
 
-SUITES = {"engine": engine, "conv": conv, "shift": shift, "fwht": fwht, "train": train}
+SUITES = {
+    "engine": engine,
+    "conv": conv,
+    "shift": shift,
+    "fwht": fwht,
+    "fastfood": fastfood,
+    "train": train,
+}
 
 
 def _figure(value: float | None) -> str:

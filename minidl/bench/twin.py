@@ -70,7 +70,7 @@ def _gaussian_rows(twin, x):
 
 
 def _phased(twin, z):
-    return (z + twin.phase).cos() * (2 / twin.n) ** 0.5
+    return (z + twin.phase).cos() * twin.scale
 
 
 def _global_average(twin, x):

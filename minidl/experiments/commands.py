@@ -28,30 +28,65 @@ def add(command, number) -> None:
 
 def _experiment(args, console):
     from ..train import load_data
-    from . import catalogue, show, study
+    from . import catalogue, study
 
     if args.name is None:
         return _list(catalogue.EXPERIMENTS, console)
     experiment = catalogue.find(args.name)
     images = load_data(args.data)
     folder = Path(args.out or Path("runs") / "experiments" / experiment.name)
-    seeds = study.seeds_of(experiment, args.quick, args.seeds)
     console.print(
-        f"{experiment.name} ({experiment.source}): {experiment.question}\n"
-        f"{images.name}: {len(experiment.variants)} variants, {seeds} seeds each",
-        markup=False,
+        f"{experiment.name} ({experiment.source}): {experiment.question}", markup=False
     )
-    with _bar(console, seeds * len(experiment.variants)) as report:
-        outcomes = study.run(experiment, images, folder, args.quick, seeds, report)
-    console.print(show.table(experiment, outcomes))
-    for sentence in show.sentences(experiment, outcomes, args.quick):
+    kind = _study if isinstance(experiment, study.Experiment) else _measurement
+    table, sentences, draw = kind(experiment, images, folder, args, console)
+    console.print(table)
+    for sentence in sentences:
         console.print(f"- {sentence}", markup=False)
     kept = f"{folder}: results.csv"
     try:
-        kept += f", {show.draw(experiment, outcomes, folder / 'plot.png').name}"
+        kept += f", {draw(folder / 'plot.png').name}"
     except MinidlError as error:
         kept += f" ({error})"
     console.print(kept, markup=False)
+
+
+def _study(experiment, images, folder, args, console):
+    """Train all variants: a table, sentences, a function that draws."""
+    from . import show, study
+
+    seeds = study.seeds_of(experiment, args.quick, args.seeds)
+    many = len(experiment.variants)
+    console.print(f"{images.name}: {many} variants, {seeds} seeds each", markup=False)
+    with _bar(console, seeds * many) as tell:
+
+        def report(variant, seed, accuracy):
+            tell(f"seed {seed}: {variant}: {accuracy:.1f} %")
+
+        outcomes = study.run(experiment, images, folder, args.quick, seeds, report)
+    return (
+        show.table(experiment, outcomes),
+        show.sentences(experiment, outcomes, args.quick),
+        lambda path: show.draw(experiment, outcomes, path),
+    )
+
+
+def _measurement(experiment, images, folder, args, console):
+    """Measure all rows: a table, sentences, a function that draws."""
+    from . import measurement, show
+
+    with _bar(console, None) as tell:
+
+        def report(row):
+            tell(", ".join(f"{k} {v}" for k, v in show.readable(row).items()))
+
+        options = folder, args.quick, args.seeds, report
+        rows = measurement.run(experiment, images, *options)
+    return (
+        show.table_of_rows(experiment, rows),
+        [show.QUICK] if args.quick else experiment.conclude(rows),
+        lambda path: experiment.draw(rows, path),
+    )
 
 
 def _list(experiments, console):
@@ -64,20 +99,20 @@ def _list(experiments, console):
 
 
 @contextmanager
-def _bar(console, runs):
-    """A function to report runs to: a moving bar on a terminal, else one line each."""
+def _bar(console, steps):
+    """A function to report steps to: a moving bar on a terminal, else one line each.
+
+    ``steps`` None: nobody knows how many there will be.
+    """
     if not console.is_terminal:
-        yield lambda variant, seed, accuracy: console.print(
-            f"seed {seed}: {variant}: {accuracy:.1f} %", markup=False
-        )
+        yield lambda text: console.print(text, markup=False)
         return
     from rich.progress import Progress
 
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=runs)
+        task = progress.add_task("", total=steps)
 
-        def report(variant, seed, accuracy):
-            text = f"seed {seed}, {variant}: {accuracy:.1f} %"
+        def tell(text):
             progress.update(task, advance=1, description=text[:48])
 
-        yield report
+        yield tell

@@ -1,9 +1,15 @@
 """What a person sees of an experiment: a table, sentences, a picture."""
 
+import math
 from pathlib import Path
 
+import numpy as np
+
 from .. import pictures
+from .measurement import Measurement, visible
 from .study import Experiment, Outcome, verdict
+
+QUICK = "Too little was done to judge by: leave --quick out for that."
 
 
 def table(experiment: Experiment, outcomes: dict[str, Outcome]):
@@ -12,7 +18,8 @@ def table(experiment: Experiment, outcomes: dict[str, Outcome]):
 
     made = Table(title=f"{experiment.name}: {experiment.question}")
     made.add_column("variant")
-    for header in ("parameters", "MAdds", "test %", "+-", "loss", "s"):
+    counted = "weights" if experiment.weigh else "parameters"
+    for header in (counted, "MAdds", "test %", "+-", "loss", "s"):
         made.add_column(header, justify="right", no_wrap=True)
     best = max((o.mean for o in outcomes.values()), default=0)
     for o in outcomes.values():
@@ -22,7 +29,7 @@ def table(experiment: Experiment, outcomes: dict[str, Outcome]):
             f"{o.count.madds:,}",
             f"{o.mean:.1f}",
             f"{o.spread:.1f}",
-            f"{sum(o.losses) / len(o.losses):.3f}",
+            "-" if math.isnan(sum(o.losses)) else f"{np.mean(o.losses):.3f}",
             f"{sum(o.seconds) / len(o.seconds):.0f}",
             style="bold" if o.mean == best else "",
         )
@@ -32,7 +39,7 @@ def table(experiment: Experiment, outcomes: dict[str, Outcome]):
 def sentences(experiment: Experiment, outcomes: dict[str, Outcome], quick: bool):
     """One paragraph for each claim: what the paper says, what this run shows."""
     if quick:
-        return ["Too few images and epochs to judge by: leave --quick out for that."]
+        return [QUICK]
     found = []
     for claim in experiment.claims:
         word, figures = verdict(claim, outcomes)
@@ -66,3 +73,28 @@ def draw(experiment: Experiment, outcomes: dict[str, Outcome], path) -> Path:
         axes.grid(alpha=0.3)
     figure.suptitle(f"{experiment.name}: {experiment.question}")
     return pictures.save(figure, path)
+
+
+def readable(row: dict) -> dict[str, str]:
+    """A row of a measurement as texts: whole numbers in groups, others to 4 digits."""
+
+    def text(value):
+        if isinstance(value, float):
+            return "-" if math.isnan(value) else f"{value:.4g}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    return {key: text(value) for key, value in visible(row).items()}
+
+
+def table_of_rows(measurement: Measurement, rows: list[dict]):
+    """What was measured, as a rich table."""
+    from rich import box
+    from rich.table import Table
+
+    title = f"{measurement.name}: {measurement.question}"
+    made = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for key in visible(rows[0]):
+        made.add_column(key, justify="right")
+    for row in rows:
+        made.add_row(*readable(row).values())
+    return made

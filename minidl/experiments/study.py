@@ -26,10 +26,16 @@ QUICK_IMAGES, QUICK_SEEDS = 640, 2
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the models compared: ``build(shape, classes)``, shape (C, H, W)."""
+    """One of the models compared: ``build(shape, classes)``, shape (C, H, W).
+
+    One that comes ``after`` another is made of the other's trained model instead, by
+    ``build(model)``, and trained for ``epochs`` more, which may be 0.
+    """
 
     name: str
-    build: Callable[[tuple, int], nn.Module]
+    build: Callable[..., nn.Module]
+    after: str = ""
+    epochs: int | None = None  # None: as many as the experiment says
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,24 @@ class Experiment:
     seeds: int = 3
     lr: float = 5e-3
     batch: int = 64
+    weigh: Callable[[nn.Module], int] | None = None  # how the paper counts weights
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name."""
+        return next(v for v in self.variants if v.name == name)
+
+    def untrained(self, variant: Variant, shape, classes: int) -> nn.Module:
+        """A fresh model of a variant, also of one that comes after another."""
+        if not variant.after:
+            return variant.build(shape, classes)
+        before = self.variant(variant.after)
+        return variant.build(self.untrained(before, shape, classes))
+
+    def count(self, variant: Variant, shape, classes: int) -> nn.Count:
+        """What a variant costs, its parameters counted as the paper counts them."""
+        model = self.untrained(variant, shape, classes)
+        cost = nn.count(model, shape)
+        return cost._replace(parameters=self.weigh(model)) if self.weigh else cost
 
 
 @dataclass
@@ -113,9 +137,14 @@ def verdict(claim: Claim, outcomes: dict[str, Outcome]) -> tuple[str, str]:
 
 
 def fit(build, images: data.Dataset, seed: int, epochs: int, lr: float, batch: int):
-    """Train one model by Adam, its rate falling by a cosine: (model, last loss)."""
+    """Train one model by Adam, its rate falling by a cosine: (model, last loss).
+
+    Without any epochs the loss is NaN.
+    """
     random.manual_seed(seed)
     model = build(images.shape, len(images.classes))
+    if epochs == 0:
+        return model, math.nan
     loader = data.DataLoader(
         images.x_train,
         images.y_train,
@@ -178,23 +207,34 @@ def run(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MinidlWarning)  # unwise variants are the point
         for variant in experiment.variants:
-            model = variant.build(images.shape, len(images.classes))
-            cost = nn.count(model, images.shape)
+            cost = experiment.count(variant, images.shape, len(images.classes))
             outcomes[variant.name] = Outcome(variant.name, cost)
         for seed in range(many):  # not the inner loop: whoever stops it can compare
+            trained = {}
             for variant in experiment.variants:
                 outcome = outcomes[variant.name]
-                _one(experiment, variant, images, seed, epochs, outcome)
+                _one(experiment, variant, images, seed, epochs, outcome, trained)
                 write(Path(folder) / "results.csv", outcomes)
                 report(variant.name, seed, outcome.accuracies[-1])
     return outcomes
 
 
-def _one(experiment, variant, images, seed, epochs, outcome):
-    """Train and test one variant from one seed, and add what comes to its outcome."""
+def _one(experiment, variant, images, seed, epochs, outcome, trained):
+    """Train and test one variant from one seed, and add what comes to its outcome.
+
+    ``trained`` holds the models that others come after.
+    """
     start = time.perf_counter()
+
+    def build(*about):
+        return variant.build(*([trained[variant.after]] if variant.after else about))
+
+    if variant.epochs is not None:
+        epochs = min(variant.epochs, epochs)  # a quick run is quick for all
     rate, batch = experiment.lr, experiment.batch
-    model, loss = fit(variant.build, images, seed, epochs, rate, batch)
+    model, loss = fit(build, images, seed, epochs, rate, batch)
+    if any(v.after == variant.name for v in experiment.variants):
+        trained[variant.name] = model
     transform = data.transforms.ToFloat(images.mean, images.std)
     test, classes = (images.x_test, images.y_test), len(images.classes)
     outcome.accuracies.append(100 * evaluate(model, *test, transform, classes).accuracy)

@@ -211,7 +211,7 @@ def lenet_reference(shape=(1, 28, 28), classes: int = 10) -> nn.Sequential:
     return lenet.lenet(shape, classes, "lenet-reference")
 
 
-FROZEN_SIGMA = 16.0  # the width of the kernel on the features of the convolutions
+FROZEN_SIGMA = 8.0  # the width of the kernel on the features of the convolutions
 
 
 def deep_fried(
@@ -227,29 +227,29 @@ def deep_fried(
         sigma = math.sqrt((1 << (count - 1).bit_length()) / 2)
         fried = Fastfood(count, n, sigma, adaptive=True, bias=True), nn.ReLU()
     else:
-        fried = Fastfood(count, n, FROZEN_SIGMA), Phased(n)
+        fried = Fastfood(count, n, FROZEN_SIGMA), Phased(n, scaled=False)
     return nn.Sequential(*layers, *fried, nn.Linear(n, classes))
 
 
-@register_model("fastfood-1024")
+@register_model("fastfood-1024", lr=2e-3)
 def fastfood_1024(shape=(1, 28, 28), classes: int = 10) -> nn.Sequential:
     """LeNet with 1,024 frozen Fastfood features in place of its large dense layer."""
     return deep_fried(1024, False, shape, classes)
 
 
-@register_model("fastfood-2048")
+@register_model("fastfood-2048", lr=2e-3)
 def fastfood_2048(shape=(1, 28, 28), classes: int = 10) -> nn.Sequential:
     """LeNet with 2,048 frozen Fastfood features in place of its large dense layer."""
     return deep_fried(2048, False, shape, classes)
 
 
-@register_model("adaptive-fastfood-1024")
+@register_model("adaptive-fastfood-1024", lr=2e-3)
 def adaptive_fastfood_1024(shape=(1, 28, 28), classes: int = 10) -> nn.Sequential:
     """LeNet with 1,024 trained Fastfood rows in place of its large dense layer."""
     return deep_fried(1024, True, shape, classes)
 
 
-@register_model("adaptive-fastfood-2048")
+@register_model("adaptive-fastfood-2048", lr=2e-3)
 def adaptive_fastfood_2048(shape=(1, 28, 28), classes: int = 10) -> nn.Sequential:
     """LeNet with 2,048 trained Fastfood rows in place of its large dense layer."""
     return deep_fried(2048, True, shape, classes)

@@ -93,16 +93,20 @@ class Phased(nn.Module):
     """``sqrt(2 / n) cos(z + b)`` with fixed phases b, uniform in [0, 2 pi).
 
     Shapes: z, features (..., n).
+    Args: scaled: False leaves the factor out. Products are n / 2 kernels then, but a
+    linear layer behind learns at the usual rate: its inputs have the usual size.
     """
 
-    def __init__(self, n: int):
+    def __init__(self, n: int, scaled: bool = True):
         super().__init__()
         self.n = whole("Phased", "n", n)
+        self.scale = math.sqrt(2 / n) if scaled else 1.0
         drawn = random.generator().uniform(0, 2 * math.pi, n)
         self.register_buffer("phase", Tensor(drawn.astype(np.float32)))
 
     def forward(self, z: Tensor) -> Tensor:
-        return F.cos(z + self.phase) * math.sqrt(2 / self.n)
+        y = F.cos(z + self.phase)
+        return y if self.scale == 1 else y * self.scale
 
     def extra_repr(self):
         return f"{self.n}"
@@ -181,9 +185,7 @@ def rbf_kernel(x, y, sigma: float = 1.0) -> np.ndarray:
 ORDERS = {
     0: lambda t: math.pi - t,
     1: lambda t: np.sin(t) + (math.pi - t) * np.cos(t),
-    2: lambda t: (
-        3 * np.sin(t) * np.cos(t) + (math.pi - t) * (1 + 2 * np.cos(t) ** 2)
-    ),
+    2: lambda t: 3 * np.sin(t) * np.cos(t) + (math.pi - t) * (1 + 2 * np.cos(t) ** 2),
 }
 
 
@@ -302,5 +304,5 @@ class KernelRidge:
 def kitchen_sinks(shape=(1, 28, 28), classes: int = 10) -> nn.Sequential:
     """1,024 random cosines of all pixels, fixed, and a trained linear layer."""
     pixels = math.prod(shape)
-    features = random_features(pixels, 1024, math.sqrt(pixels), "phased")
-    return nn.Sequential(nn.Flatten(), *features, nn.Linear(1024, classes))
+    rows, cosines = GaussianRows(pixels, 1024, math.sqrt(pixels)), Phased(1024, False)
+    return nn.Sequential(nn.Flatten(), rows, cosines, nn.Linear(1024, classes))
