@@ -35,6 +35,8 @@ NAMES = (
     "igcv1",
     "igcv2",
     "igcv3",
+    "fastfood-1024",
+    "adaptive-fastfood-1024",
 )
 SHIFTING = ("shift", "shiftnet", "shiftresnet")
 BATCH = 64

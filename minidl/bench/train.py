@@ -22,6 +22,8 @@ BARS = {
     "igcv1": "",
     "igcv2": "",
     "igcv3": "",
+    "fastfood-1024": "",
+    "adaptive-fastfood-1024": "",
 }
 WEIGHED = ("mlp", "lenet", "separable", "shift")  # whose memory is measured
 MEMORY = ">= 0.83x"  # our peak is at most 1.2 times torch's
