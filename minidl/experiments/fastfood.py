@@ -84,6 +84,8 @@ def _kernel_picture(rows, path):
     for name, mark in (("Gaussian", "o-"), ("Fastfood", "s-")):
         axes.loglog(n, [row[name] for row in rows], mark, label=name)
     axes.set_xticks(n, [f"{k:,}" for k in n])
+    errors = [0.005, 0.01, 0.02, 0.05]
+    axes.set_yticks(errors, [f"{e:g}" for e in errors])
     axes.minorticks_off()
     axes.set_xlabel("rows n (paired: 2 n features)")
     axes.set_ylabel("error of the Gram matrix, RMS")
