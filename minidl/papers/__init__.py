@@ -3,6 +3,7 @@
 from . import (
     active_shift,
     channel_local_conv,
+    conditional_conv,
     fastfood,
     inception,
     interleaved_group_conv,
@@ -20,6 +21,7 @@ from . import (
 __all__ = [
     "active_shift",
     "channel_local_conv",
+    "conditional_conv",
     "fastfood",
     "inception",
     "interleaved_group_conv",

@@ -65,8 +65,11 @@ def separable(channels: int, out: int, stride: int = 1) -> list[nn.Module]:
     return depthwise + nn.conv_bn(channels, out, 1)
 
 
-def _blocks(width, shallow):
-    """(channels, out, stride) of every block; the stem gives the first's channels."""
+def layout(width: float = 1.0, shallow: bool = False) -> list[tuple[int, int, int]]:
+    """(channels, out, stride) of every block; the stem gives the first's channels.
+
+    Raises: ArgumentError where width leaves no channel.
+    """
     channels, rows = nn.scaled("mobilenet", STEM, width), []
     for out, stride in BLOCKS[:6] + BLOCKS[11:] if shallow else BLOCKS:
         out = nn.scaled("mobilenet", out, width)
@@ -90,7 +93,7 @@ def mobilenet(
     Raises: ArgumentError where width leaves no channel.
     Source: Howard et al. 2017, table 1.
     """
-    blocks = _blocks(width, shallow)
+    blocks = layout(width, shallow)
     stem = nn.conv_bn(in_channels, blocks[0][0], 3, 2)
     return _mobilenet(stem, blocks, classes, full)
 
@@ -119,7 +122,7 @@ def mobilenet_cost(
 
     Raises: ArgumentError where width leaves no channel.
     """
-    blocks, costs = _blocks(width, shallow), {}
+    blocks, costs = layout(width, shallow), {}
     height, columns = (-(-whole("mobilenet_cost", "size", n) // 2) for n in size)
 
     def charge(kind, weights):
