@@ -62,7 +62,8 @@ class Progress:
             self.bar.stop()
 
     def _epoch(self):
-        return f"{self.trainer.epoch + 1}/{self.trainer.config.epochs}"
+        epoch = f"{self.trainer.epoch + 1}/{self.trainer.config.epochs}"
+        return ", ".join(filter(None, (epoch, self.trainer.status())))
 
     def on_batch(self, trainer):
         """Move the bar; read losses back only about ten times a second."""
@@ -83,7 +84,7 @@ class Progress:
             )
 
     def on_epoch(self, row):
-        """One line: what the epoch reached."""
+        """One line: what the epoch reached; one more where layers have a status."""
         epochs = self.trainer.config.epochs
         self.console.print(
             f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  "
@@ -91,6 +92,8 @@ class Progress:
             f"test loss {row['test_loss']:.4f} acc {row['test_accuracy']:.4f}  "
             f"{row['images_per_second']:,.0f} img/s"
         )
+        if status := self.trainer.status():
+            self.console.print(f"        {status}", markup=False)
 
 
 def confusion_table(confusion: np.ndarray, classes: list[str]):

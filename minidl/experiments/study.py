@@ -157,6 +157,8 @@ def fit(build, images: data.Dataset, seed: int, epochs: int, lr: float, batch: i
     schedule = optim.CosineAnnealingLR(optimizer, epochs * len(loader))
     for epoch in range(epochs):
         losses = []
+        for module in model.modules():
+            module.start_epoch(epoch, epochs)
         for x, y in loader.epoch(epoch):
             loss = F.cross_entropy(model(Tensor(x)), Tensor(y))
             optimizer.zero_grad()

@@ -191,6 +191,17 @@ class Module:
         """Evaluation mode: dropout off, running statistics used."""
         return self.train(False)
 
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before each of ``epochs`` rounds of training, counted from 0.
+
+        For layers that change as training goes on, such as a falling temperature.
+        Whatever they set is to be in the state, or to follow from ``epoch``.
+        """
+
+    def status(self) -> str:
+        """A word about the layer that is shown while it is trained; mostly none."""
+        return ""
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for p in self.parameters():

@@ -100,6 +100,11 @@ class Trainer:
             self.epoch_hits[:n].sum()
         ) / seen
 
+    def status(self) -> str:
+        """What the model's layers say of themselves, each word once."""
+        words = dict.fromkeys(m.status() for m in self.model.modules())
+        return ", ".join(filter(None, words))
+
     def run_epoch(self, on_batch=lambda trainer: None) -> dict | None:
         """Finish the running epoch and return its row of the history.
 
@@ -108,6 +113,8 @@ class Trainer:
         """
         start, first = time.perf_counter(), self.batch
         self.model.train()
+        for module in self.model.modules():
+            module.start_epoch(self.epoch, self.config.epochs)
         for x, y in self.loader.epoch(self.epoch, first):
             self.step(x, y)
             self.batch += 1
