@@ -86,7 +86,9 @@ def test_cost_of_the_worked_layer():
 
 def test_training_lowers_the_temperature_and_keeps_it(tmp_path):
     full = data.load(None)
-    few = {k: getattr(full, k)[:100] for k in ("x_train", "y_train", "x_test", "y_test")}
+    few = {
+        k: getattr(full, k)[:100] for k in ("x_train", "y_train", "x_test", "y_test")
+    }
     few = replace(full, **few)
     trainer = Trainer(Config("dynamicconv", epochs=2), few)
     seen = []
