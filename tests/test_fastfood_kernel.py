@@ -1,5 +1,7 @@
 """Fastfood's loops: the rungs agree, for every shape and number of threads."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,33 @@ def test_rungs_agree(shape, dtype):
     found, expected = (f(x, e, s, g, b, p) for f in (k.cpu, k.reference))
     for got, right in zip(found, expected, strict=True):
         close(got, right, dtype)
+
+
+@pytest.mark.parametrize("shape", [(9, 64, 1, 64), (5, 16, 3, 16), (4, 60, 2, 64)])
+def test_large_results_go_past_the_caches(shape, monkeypatch):
+    """The same numbers, whether rows begin where vectors do or not."""
+    module = importlib.import_module("minidl.kernels.fastfood")
+    x, e, s, g, b, p = drawn(*shape, "float32")
+    results = []
+    for large in (0, 1 << 40):
+        monkeypatch.setattr(module, "LARGE", large)
+        monkeypatch.setattr(module, "empty", aligned)
+        y = kernels.fastfood(x, s, g, b, p)
+        results.append([y, *kernels.fastfood_gradients(x, e, s, g, b, p)])
+    assert module._streams(aligned((2, 64), "float32"), 64) is False  # 2^40 bytes
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    monkeypatch.setattr(module, "LARGE", 0)
+    assert module._streams(aligned((2, 64), "float32"), 64) is True
+    assert module._streams(aligned((2, 64), "float32")[1:, 1:], 64) is False
+    assert module._streams(aligned((2, 60), "float32"), 60) is False
+
+
+def aligned(shape, dtype):
+    """Memory that begins where a vector does."""
+    memory = np.empty(int(np.prod(shape)) + 64, dtype)
+    skip = -memory.ctypes.data % 64 // memory.itemsize
+    return memory[skip : skip + int(np.prod(shape))].reshape(shape)
 
 
 def test_the_reference_is_the_product_of_matrices():

@@ -50,6 +50,7 @@ def test_results_grow_row_by_row(tmp_path):
 
 
 def test_figures_are_readable():
+    assert show.readable({"n": 268_435_456}) == {"n": "268.4M"}
     row = {"a": 1234567, "b": 0.0123456, "c": math.nan, "d": "4 x 4", "_e": 1}
     expected = {"a": "1,234,567", "b": "0.01235", "c": "-", "d": "4 x 4"}
     assert show.readable(row) == expected

@@ -280,3 +280,20 @@ def test_far(compiled, radix, dtype):
         run(ours, h, count)
         butterfly.far(expected, 5, h, count, radix)
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_stream_products(compiled, dtype):
+    run = compiled(
+        butterfly.stream_products,
+        "def run(y, at, x, a, count):\n    stream_products(y, at, x, a, 3, count)",
+    )
+    memory = np.full(400, GUARD, dtype)
+    at = -memory.ctypes.data % 64 // memory.itemsize  # where a vector begins
+    x, a = draw(256, dtype=dtype), draw(300, dtype=dtype)
+    for count in (0, 16, 64, 256):
+        memory[:] = GUARD
+        expected = memory.copy()
+        run(memory, at, x, a, count)
+        butterfly.stream_products(expected, at, x, a, 3, count)
+        assert np.array_equal(memory, expected)

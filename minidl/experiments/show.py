@@ -76,12 +76,14 @@ def draw(experiment: Experiment, outcomes: dict[str, Outcome], path) -> Path:
 
 
 def readable(row: dict) -> dict[str, str]:
-    """A row of a measurement as texts: whole numbers in groups, others to 4 digits."""
+    """A row of a measurement as texts: numbers to 4 digits, or whole up to millions."""
 
     def text(value):
         if isinstance(value, float):
             return "-" if math.isnan(value) else f"{value:.4g}"
-        return f"{value:,}" if isinstance(value, int) else str(value)
+        if isinstance(value, int):
+            return f"{value / 1e6:.1f}M" if value >= 10**7 else f"{value:,}"
+        return str(value)
 
     return {key: text(value) for key, value in visible(row).items()}
 

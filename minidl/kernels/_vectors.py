@@ -135,6 +135,17 @@ class Vectors:
         none = self.ir.Constant(self.type, None)
         return self._named(name, self.type, [pointers, align[1], mask, none])
 
+    def stream(self, value, pointer):
+        """A vector to memory past the caches; the address is a multiple of its size."""
+        store = self.builder.store(value, self._pointer(pointer))
+        store.align = self.lanes * self.bits // 8
+        one = self.ir.Constant(self.ir.IntType(32), 1)
+        store.set_metadata("nontemporal", self.builder.module.add_metadata([one]))
+
+    def fence(self):
+        """Until here all stores are done that go past the caches."""
+        self.builder.fence("seq_cst")
+
     def fetch(self, pointer):
         """Have memory brought to the first cache: it is read some cycles later."""
         i32, void = self.ir.IntType(32), self.ir.VoidType()

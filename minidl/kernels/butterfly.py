@@ -204,6 +204,35 @@ def gather(y, x, p, p_at, count):
     y[:count] = x[p[p_at : p_at + count]]
 
 
+def _generate_stream_products(typing, y, y_at, x, a, a_at, count):
+    from numba.core import types
+
+    i = types.intp
+
+    def generate(context, builder, signature, arguments):
+        v = Vectors(context, builder, x.dtype)
+        y_, y_at, x_, a_, a_at, count = arguments
+        y_, x_, a_ = v.at(v.data(y, y_), y_at), v.data(x, x_), v.at(v.data(a, a_), a_at)
+        with v.loop(builder.sdiv(count, v.number(v.lanes))) as loop:
+            start = v.times(loop.index, v.lanes)
+            value = builder.fmul(v.load(v.at(x_, start)), v.load(v.at(a_, start)))
+            v.stream(value, v.at(y_, start))
+        v.fence()
+        return context.get_dummy_value()
+
+    return types.void(y, i, x, a, i, i), generate
+
+
+@intrinsic(_generate_stream_products)
+def stream_products(y, y_at, x, a, a_at, count):
+    """``y[i] = x[i] a[i]``, whole vectors at aligned places, past the caches.
+
+    What is written is read much later: so it pushes nothing out, and memory is not
+    read before it is written.
+    """
+    y[y_at : y_at + count] = x[:count] * a[a_at : a_at + count]
+
+
 def _by_levels(x):
     """The transform of each column."""
     h, n = 1, len(x)

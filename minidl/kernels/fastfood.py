@@ -16,12 +16,13 @@ import numpy as np
 
 from ..backend import xp_of
 from ._dispatch import Kernel, jit
-from ._memory import empty
+from ._memory import LINE, empty
 from ._pool import mine
 from ._share import share
-from .butterfly import gather, near_gathered, near_products, tile
+from .butterfly import gather, near_gathered, near_products, stream_products, tile
 from .fwht import BLOCK, combine, fwht
 
+LARGE = 1 << 21  # bytes of results that are written past the caches
 CHUNKS = 8  # of the rows: each sums for itself, whoever computes it
 
 # Products are joined to the sums they go into.
@@ -120,17 +121,23 @@ def _last(u, x, b, by_b, y, first):
 
 
 @jit(**loops)
-def _forward(part, parts, x, s, g, b, p, y):
+def _forward(part, parts, x, s, g, b, p, y, streams):
     rows, width = x.shape
     m, d = s.shape
     t, u = np.empty(d, x.dtype), np.empty(d, x.dtype)
+    y = y.reshape(y.size)
     x, g, b, p = x.reshape(x.size), g.reshape(m * d), b.reshape(m * d), p.reshape(m * d)
+    s = s.reshape(m * d)
     for r in range(*mine(part, parts, rows)):
         for k in range(m):
             at = k * d
             _mixed(u, x, r * width, b, at, width)
             _shuffled(t, u, p, g, at)
-            _scaled(t, s[k], y[r, at : at + d])
+            out = (r * m + k) * d
+            if streams:
+                stream_products(y, out, t, s, at, d)
+            else:
+                _scaled(t, s[at : at + d], y[out : out + d])
 
 
 @jit(**loops)
@@ -153,12 +160,13 @@ def _backward(part, parts, e, s, moved, b, inverse, y):
 
 
 @jit(**loops)
-def _sums(part, parts, x, e, s, g, moved, b, p, inverse, y, sums):
+def _sums(part, parts, x, e, s, g, moved, b, p, inverse, y, sums, streams):
     """The transpose into y, and each chunk's derivatives by s, g, b into its sums."""
     rows, width = x.shape
     m, d = s.shape
     t, u, v = np.empty(d, x.dtype), np.empty(d, x.dtype), np.empty(d, x.dtype)
     xs, es, bs = x.reshape(x.size), e.reshape(e.size), b.reshape(m * d)
+    flat = y.reshape(y.size)
     s, g, moved = s.reshape(m * d), g.reshape(m * d), moved.reshape(m * d)
     p, inverse = p.reshape(m * d), inverse.reshape(m * d)
     for chunk in range(*mine(part, parts, len(sums))):
@@ -173,7 +181,11 @@ def _sums(part, parts, x, e, s, g, moved, b, p, inverse, y, sums):
                 _mixed(u, es, here, s, at, d)
                 _summed(u, v, by_g[k])
                 _shuffled(t, u, inverse, moved, at)
-                _last(t, x[r], b[k], by_b[k], y[r], k == 0)
+                if streams and m == 1:
+                    _summed(t, x[r], by_b[k, :width])
+                    stream_products(flat, r * width, t, bs, at, width)
+                else:
+                    _last(t, x[r], b[k], by_b[k], y[r], k == 0)
 
 
 def _ready(*arrays):
@@ -183,6 +195,13 @@ def _ready(*arrays):
 def _narrow(p):
     """Places in as few bytes as they fit: they share the first cache with numbers."""
     return p.astype(np.uint16 if p.shape[1] <= 1 << 16 else np.uint32)
+
+
+def _streams(y, d):
+    """Whether results are so large that nothing of them stays in the caches, and rows
+    begin at multiples of the widest vector."""
+    aligned = y.ctypes.data % LINE == 0 and d * y.itemsize % LINE == 0
+    return bool(aligned and y.nbytes >= LARGE)
 
 
 def _inverse(p):
@@ -195,7 +214,7 @@ def _inverse(p):
 def cpu(x, s, g, b, p):
     x, s, g, b = _ready(x, s, g, b)
     y = empty((len(x), s.size), x.dtype)
-    share(_forward, 8 * y.size, x, s, g, b, _narrow(p), y)
+    share(_forward, 8 * y.size, x, s, g, b, _narrow(p), y, _streams(y, s.shape[1]))
     return y
 
 
@@ -214,7 +233,8 @@ def gradients_cpu(x, e, s, g, b, p):
     moved = np.take_along_axis(g, back, axis=1)
     sums = np.zeros((max(1, min(CHUNKS, len(x))), 3, *s.shape), x.dtype)
     places = _narrow(p), _narrow(back)
-    share(_sums, 16 * e.size, x, e, s, g, moved, b, *places, y, sums)
+    streams = _streams(y, x.shape[1])
+    share(_sums, 16 * e.size, x, e, s, g, moved, b, *places, y, sums, streams)
     return (y, *sums.sum(axis=0))
 
 
