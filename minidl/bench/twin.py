@@ -51,6 +51,49 @@ def _concat(twin, x):
     return torch.cat([branch(x) for branch in twin.children()], dim=1)
 
 
+def _routing(twin, x):
+    z = x.mean(dim=(2, 3)) if x.ndim == 4 else x
+    z = z if twin.hidden is None else twin.hidden(z).relu()
+    scores = twin.scores(z)
+    return scores.sigmoid() if twin.activation == "sigmoid" else scores.softmax(1)
+
+
+def _attention(twin, x):
+    scores = twin.second(twin.first(x.mean(dim=(2, 3))).relu())
+    return (scores / twin.temperature).softmax(1)
+
+
+def _cond_conv(twin, x, alpha=None):
+    import torch
+
+    alpha = twin.routing(x) if alpha is None else alpha
+    count, (_, out, *kernel) = len(x), twin.weight.shape
+    weight = (alpha @ twin.weight.flatten(1)).reshape(count * out, *kernel)
+    options = twin.stride, twin.padding, twin.dilation, twin.groups * count
+    images = x.reshape(1, -1, *x.shape[2:])
+    y = torch.nn.functional.conv2d(images, weight, None, *options)
+    y = y.reshape(count, out, *y.shape[2:])
+    return y if twin.bias is None else y + (alpha @ twin.bias)[:, :, None, None]
+
+
+def _cond_linear(twin, x, alpha=None):
+    alpha = twin.routing(x) if alpha is None else alpha
+    weight = (alpha @ twin.weight.flatten(1)).reshape(len(x), *twin.weight.shape[1:])
+    return (weight @ x[:, :, None])[:, :, 0] + alpha @ twin.bias
+
+
+def _shake_shake(twin, x):
+    """Out of training: what is drawn in it is the other library's own."""
+    return (twin.first(x) + twin.second(x)) / 2
+
+
+def _thinned(twin, x):
+    import torch
+
+    x = torch.nn.functional.pad(x, (0, 1, 0, 1))[..., 1:, 1:] if twin.moved else x
+    return x[..., :: twin.stride, :: twin.stride]
+
+
 def _fastfood(twin, x):
     import torch
 
@@ -86,6 +129,13 @@ def _same_max_pool(twin, x):
 
 # ``forward`` of modules whose own would call minidl's functions.
 FORWARDS = {
+    "Attention": _attention,
+    "CondConv2d": _cond_conv,
+    "CondLinear": _cond_linear,
+    "DynamicConv2d": _cond_conv,
+    "Routing": _routing,
+    "ShakeShake": _shake_shake,
+    "Thinned": _thinned,
     "Concat": _concat,
     "Fastfood": _fastfood,
     "GaussianRows": _gaussian_rows,
