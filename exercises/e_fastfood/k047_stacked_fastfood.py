@@ -30,6 +30,8 @@ What is stored, for L = number_of_blocks(d0, n):
     parameters   the diagonals of all blocks, all entries, needed or not
     bytes        these, 4 bytes each, and the permutations, 4 bytes for each number
 
+All counts are whole numbers (3.0 is none), and exact for all d0 and n up to 2**62.
+
 A dense layer stores d0 * n parameters. In LeNet, 800 numbers become 500 by 400,000
 weights, and the network has 430,500 (biases not counted). With Fastfood the 800 are
 padded to 1024; for n = 2048 two blocks have 6,144 parameters, 10 * 2048 more lead on to
@@ -42,8 +44,9 @@ Shapes: x (N, d0), y (N, n); s, g, p and b (L, d); sigma is a number above 0. d0
 are 1 or more. x, s, g and b are floats of one dtype, and so is every result.
 Source: Le, Sarlos and Smola, "Fastfood", ICML 2013; the LeNet of Yang et al., "Deep
 fried convnets", ICCV 2015.
-Checked: padding for many lengths; y against the matrices of all blocks, written out,
-below each other; the counts, those of LeNet among them; float32; views.
+Checked: padding for many lengths, around all powers of two up to 2**60; y against the
+matrices of all blocks, 1 to 40 of them, written out, below each other; the counts,
+those of LeNet and very large ones among them; float32; views.
 """
 
 import numpy as np
@@ -52,7 +55,10 @@ from solutions.e_fastfood.k046_fastfood_product import fastfood
 
 
 def padded_length(d0):
-    """The smallest power of two that is d0 or more; a whole number. 1 is a power."""
+    """The smallest power of two that is d0 or more; a whole number. 1 is a power.
+
+    No rounding: d0 may be as large as 2**62.
+    """
     raise NotImplementedError("k047: write padded_length")
 
 
@@ -80,5 +86,8 @@ def stacked(x, s, g, p, b, sigma, n):
 
 
 def storage(d0, n):
-    """(parameters, bytes) of the blocks that lead from d0 numbers to n outputs."""
+    """(parameters, bytes) of the blocks that lead from d0 numbers to n outputs.
+
+    Both are whole numbers; 3.0 is none.
+    """
     raise NotImplementedError("k047: write storage")

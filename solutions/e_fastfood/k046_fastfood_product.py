@@ -30,11 +30,14 @@ points. H is symmetric (k044). The permutation sends each number back to the pla
 came from.
 
 You can test your gradients without small steps: if a diagonal is doubled, y is doubled.
-So the sums of s * ds, of g * dg, of b * db and of y * dy are all the same number.
+So the sums of s * ds, of g * dg, of b * db and of y * dy are all the same number. That
+is a test only: divide by no diagonal, for it may hold zeros.
 
-Here s, g and b are any numbers: b need not be +1 and -1, and S, as it comes in, holds
-all scaling but the constant c. Every length d is a power of two, from 1 on. fwht of
-k043 is there to be used: fwht(x) is H times every row of x.
+Here s, g and b are any numbers, zeros among them: b need not be +1 and -1, and S, as it
+comes in, holds all scaling but the constant c. Every length d is a power of two, from 1
+on. fwht of k043 is there to be used: fwht(x) is H times every row of x.
+
+No matrix of d by d is made, neither for large d nor for small d.
 
 Shapes: x, y, dx and dy (N, d); s, g, b and their gradients (d,); p (d,), whole numbers
 0 ... d - 1 in any order; sigma is a number above 0. x, dy, s, g and b are floats of one
@@ -42,8 +45,9 @@ dtype, and so is every result.
 Source: Le, Sarlos and Smola, "Fastfood", ICML 2013; for the gradients Yang et al.,
 "Deep fried convnets", ICCV 2015.
 Checked: y against the matrix, written out; gradients against small steps and against
-the gradient of that matrix; the memory used for d = 512, where a matrix of d by d does
-not fit in; float32; views.
+the gradient of that matrix; the memory used for d = 64 to 512, where a matrix of d by d
+does not fit in; float32; views; other arguments in every order of calls; zeros and tiny
+numbers; rows of 2,048 numbers, and 1,001 rows.
 """
 
 import numpy as np
@@ -52,7 +56,7 @@ from solutions.e_fastfood.k043_fwht import fwht
 
 
 def fastfood(x, s, g, p, b, sigma):
-    """y = V x for every row of x, without a matrix of d by d; a new array.
+    """y = V x for every row of x, without a matrix of d by d, for any d; a new array.
 
     Shapes: x and y (N, d); s, g, p and b (d,).
     """
@@ -65,7 +69,7 @@ def fastfood(x, s, g, p, b, sigma):
 def fastfood_backward(dy, x, s, g, p, b, sigma):
     """The gradients (dx, ds, dg, db) of `fastfood`; ``dy`` is the gradient by y.
 
-    No matrix of d by d here, either.
+    No matrix of d by d here, either, and nothing that an earlier call has left.
 
     Shapes: dy and dx (N, d); ds, dg and db (d,).
     """

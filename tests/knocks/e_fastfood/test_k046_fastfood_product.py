@@ -2,6 +2,7 @@
 
 import tracemalloc
 from functools import cache
+from itertools import combinations
 
 import numpy as np
 
@@ -22,6 +23,9 @@ knock = Grader(
 
 TIGHT = (1e-10, 1e-12)
 CASES = [(2, 4), (1, 4), (3, 8), (1, 1), (3, 1), (2, 2), (1, 2), (4, 16), (16, 4)]
+FLOATS = (0, 1, 2, 3, 5)  # dy, x, s, g and b
+LENGTHS = (64, 128, 256, 512)
+ROOM = 64 * 8  # bytes for each number of a point: far more than a right answer needs
 
 
 @cache
@@ -116,18 +120,21 @@ def four(mine, oracle, args, tolerance):
         raise Mistake(mistake.message, found) from None
 
 
-@knock.check("no matrix of d by d: memory for d = 512")
+@knock.check("no matrix of d by d: memory for d = 64, 128, 256 and 512")
 def lean(mine, r):
-    few, many = with_dy(r, 1, 8), with_dy(r, 1, 512)
+    few = with_dy(r, 1, 8)
     for f, first in ((mine.fastfood, 1), (mine.fastfood_backward, 0)):
         f(*few[first:])  # what is loaded at the first call, is loaded now
-        used = peak(f, many[first:])
-        checks.true(
-            used < 512 * 512,
-            f"{f.__name__} uses {used:,} bytes for one point of length 512: that is "
-            "room for a matrix of 512 by 512; use fwht for H, and s * u for S u",
-            f"matrix in {f.__name__}",
-        )
+        used = {d: peak(f, with_dy(r, 1, d)[first:]) for d in LENGTHS}
+        much = [d for d in LENGTHS if used[d] >= ROOM * d]
+        if much:
+            d = much[0]
+            raise Mistake(
+                f"{f.__name__} uses {used[d]:,} bytes for one point of length {d}: "
+                f"that is room for a matrix of {d} by {d}; use fwht for H, and s * u "
+                "for S u",
+                f"matrix in {f.__name__} for d in {much}",
+            )
 
 
 def peak(f, args) -> int:
@@ -169,19 +176,78 @@ def layout(mine, r):
 
 @knock.check("nothing is kept from call to call")
 def memory(mine, r):
-    f, back = mine.fastfood, mine.fastfood_backward
-    args = with_dy(r, 2, 4)
-    for a, name in zip(args, ("dy", "x", "s", "g", "p", "b")):
-        f(*args[1:]), back(*args)
-        a[:] = np.roll(a, 1) if name == "p" else -2 * a  # in the same array
-        what = f"again, after {name} was changed in place"
-        y, four = f(*args[1:]), back(*args)
-        checks.equal(y, forward(*args[1:]), f"fastfood {what}", tolerance=TIGHT)
-        right = backward(*args)
-        checks.equal(four, right, f"fastfood_backward {what}", tolerance=TIGHT)
-        for result in (y, *four):
-            text = f"a result shares memory with {name}: make a new array"
-            checks.true(not np.shares_memory(result, a), text)
+    for order in (1, -1):
+        args = with_dy(r, 2, 4)
+        both(mine, args, "with numbers not seen before", order)
+        for a, name in zip(args, ("dy", "x", "s", "g", "p", "b")):
+            a[:] = np.roll(a, 1) if name == "p" else -2 * a  # in the same array
+            what = f"again, after {name} was changed in place"
+            for result in both(mine, args, what, order):
+                text = f"a result shares memory with {name}: make a new array"
+                checks.true(not np.shares_memory(result, a), text)
+        both(mine, (*args[:-1], 2 * args[-1]), "again, with another sigma", order)
+    *first, p, b, sigma = with_dy(r, 1, 8)
+    for places in combinations(range(8), 2):
+        q = p.copy()
+        q[list(places)] = q[list(places[::-1])]
+        both(mine, (*first, q, b, sigma), "again, with two numbers of p exchanged")
+
+
+def both(mine, args, what, order=1):
+    """All five results, right for these very arrays; for order -1, backward first."""
+    ways = [("fastfood", forward, args[1:]), ("fastfood_backward", backward, args)]
+    ways = ways[::order]
+    found = [getattr(mine, name)(*given) for name, _, given in ways]
+    for (name, oracle, given), result in zip(ways, found):
+        checks.equal(result, oracle(*given), f"{name} {what}", tolerance=TIGHT)
+    y, four = found[::order]
+    return y, *four
+
+
+@knock.check("zeros and tiny numbers, in the diagonals as well")
+def small(mine, r):
+    args = with_dy(r, 3, 8)
+    for i in FLOATS:
+        args[i][..., r.rng.permutation(8)[:2]] = 0
+    checks.value(mine.fastfood, forward, *args[1:], tolerance=TIGHT)
+    four(mine, backward, args, tolerance=TIGHT)
+    for i in FLOATS:
+        args = list(with_dy(r, 2, 8))
+        args[i] = args[i] * 1e-12
+        checks.value(mine.fastfood, forward, *args[1:], tolerance=(1e-10, 0))
+        four(mine, backward, args, tolerance=(1e-10, 0))
+
+
+def transform(x):
+    """H times each row. H of a * b is that of a, with that of b in every entry."""
+    d = x.shape[1]
+    a = 2 ** (d.bit_length() // 2)
+    rows = hadamard(a) @ x.reshape(-1, a, d // a) @ hadamard(d // a)
+    return rows.reshape(x.shape)
+
+
+def long_forward(x, s, g, p, b, sigma):
+    """`forward` without the matrix."""
+    return s / sigma / np.sqrt(len(s)) * transform(g * transform(x * b)[:, p])
+
+
+def long_backward(dy, x, s, g, p, b, sigma):
+    """`backward` without the matrix: V transposed is B H Pi^T G H S."""
+    q, dy = np.argsort(p), dy / sigma / np.sqrt(len(s))
+    read, above = transform(x * b)[:, p], transform(dy * s)
+    below = transform(above[:, q] * g[q])
+    through = dy * transform(read * g)
+    return below * b, *(a.sum(0) for a in (through, above * read, below * x))
+
+
+@knock.check("long rows, and many of them")
+def large(mine, r):
+    for n, d in [(3, 512), (1, 2048), (1001, 4)]:
+        there, back = (forward, backward) if d < 512 else (long_forward, long_backward)
+        args = with_dy(r, n, d)
+        options = {"tolerance": TIGHT, "again": False}
+        checks.value(mine.fastfood, there, *args[1:], **options)
+        four(mine, back, args, tolerance=TIGHT)
 
 
 FORWARD = "    u3 = fwht(b * x)[:, p]\n    return c * s * fwht(g * u3)"
@@ -422,4 +488,124 @@ knock.wrong(
         "    d1 = fwht(d2)\n",
         "    d1 = d2 @ fwht(np.eye(len(b), dtype=x.dtype))\n",
     ),
+)
+KEPT = ("import numpy as np\n", "import numpy as np\n\nKEPT = {}\n")
+DB = "(d1 * x).sum(0)"
+
+knock.wrong(
+    "matrix for small d",
+    "you write the matrix out where d is small; no matrix of d by d, for no d",
+    (
+        FORWARD,
+        "    if len(b) <= 256:\n"
+        "        h = fwht(np.eye(len(b), dtype=x.dtype))\n"
+        "        return c * s * ((g * ((b * x) @ h)[:, p]) @ h)\n" + FORWARD,
+    ),
+)
+knock.wrong(
+    "matrix for small d on the way back",
+    "the way back writes the matrix H out where d is small; it is fwht for every d",
+    (
+        "    d1 = fwht(d2)\n",
+        "    d1 = fwht(d2)\n"
+        "    if len(b) < 500:\n"
+        "        d1 = d2 @ fwht(np.eye(len(b), dtype=x.dtype))\n",
+    ),
+)
+knock.wrong(
+    "kept from the way there",
+    "the way back takes what fastfood has left for the same x; s, g, p or b may be "
+    "others by then",
+    KEPT,
+    (FORWARD, FORWARD.replace("u3 =", "u3 = KEPT[x.tobytes()] =")),
+    (
+        CONSTANT + "    u5",
+        CONSTANT + "    u3 = KEPT.get(x.tobytes(), u3)\n    u5",
+    ),
+)
+knock.wrong(
+    "inverse kept by its ends",
+    "you keep the inverse of p and find it by a few numbers of p; other permutations "
+    "have these, too",
+    KEPT,
+    (
+        "    d2[:, p] = g * d4  #",
+        "    ends = len(p), int(p[0]), int(p[-1])\n"
+        "    d2[:] = (g * d4)[:, KEPT.setdefault(ends, np.argsort(p))]  #",
+    ),
+)
+knock.wrong(
+    "ds by division",
+    "you divide by s to find ds, and s may be 0; ds is the sum of c * dy * u5",
+    ("(c * dy * u5).sum(0)", "(dy * fastfood(x, s, g, p, b, sigma)).sum(0) / s"),
+)
+knock.wrong(
+    "dg by division",
+    "you divide by g to find dg, and g may be 0; dg is the sum of d4 * u3",
+    ("(d4 * u3).sum(0)", "(d4 * (g * u3)).sum(0) / g"),
+)
+knock.wrong(
+    "db by division",
+    "you divide by b to find db, and b may be 0; db is the sum of d1 * x",
+    (DB, "(b * d1 * x).sum(0) / b"),
+)
+knock.wrong(
+    "all by division",
+    "the gradients are divided by s, g and b, which may be 0; that the sums agree is a "
+    "test of gradients, not a way to make them",
+    ("(c * dy * u5).sum(0)", "(dy * fastfood(x, s, g, p, b, sigma)).sum(0) / s"),
+    ("(d4 * u3).sum(0)", "(d4 * (g * u3)).sum(0) / g"),
+    (DB, "(b * d1 * x).sum(0) / b"),
+)
+knock.wrong(
+    "zeros of G replaced",
+    "zeros in g give way to a small number; nothing divides by g, so they may stay",
+    (
+        CONSTANT + "    u5",
+        CONSTANT + "    g = g + (g == 0) * g.dtype.type(1e-3)\n    u5",
+    ),
+)
+knock.wrong(
+    "tiny numbers dropped",
+    "tiny numbers in g count as 0; but they are numbers as others are, and x may be "
+    "large",
+    (FORWARD, FORWARD.replace("g * u3", "(abs(g) > 1e-8) * g * u3")),
+)
+knock.wrong(
+    "permutation in a byte",
+    "you store p in 8 bits: that is enough for d = 256, and no more",
+    (FORWARD, FORWARD.replace("[:, p]", "[:, p.astype(np.uint8)]")),
+)
+knock.wrong(
+    "permutation in a byte on the way back",
+    "on the way back you store p in 8 bits: that is enough for d = 256, and no more",
+    (
+        "    d2 = np.empty_like(d4)\n    d2[:, p] = g * d4  #",
+        "    d2 = np.zeros_like(d4)\n    d2[:, p.astype(np.uint8)] = g * d4  #",
+    ),
+)
+knock.wrong(
+    "six steps",
+    "your own transform makes six steps, enough for d = 64; log2(d) are needed, and "
+    "fwht makes them",
+    (
+        "from solutions.e_fastfood.k043_fwht import fwht\n",
+        "def fwht(x):\n"
+        "    for h in (1, 2, 4, 8, 16, 32):\n"
+        "        if h < x.shape[1]:\n"
+        "            q = x.reshape(len(x), -1, 2, h)\n"
+        "            p, q = q[:, :, 0], q[:, :, 1]\n"
+        "            x = np.stack([p + q, p - q], 2).reshape(x.shape)\n"
+        "    return x\n",
+    ),
+)
+knock.wrong(
+    "first 64 points in ds",
+    "only the first 64 points count in ds; add up over all points",
+    ("(c * dy * u5).sum(0)", "(c * dy * u5)[:64].sum(0)"),
+)
+knock.wrong(
+    "first 100 points",
+    "only the first 100 points come back; there are N",
+    (FORWARD, FORWARD.replace("b * x", "b * x[:100]")),
 )

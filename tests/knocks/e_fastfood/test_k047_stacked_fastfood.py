@@ -33,7 +33,11 @@ CASES = [  # N, d0, n
     (2, 6, 1),
     (4, 8, 9),
     (2, 5, 7),
+    (1, 3, 35),  # 9 blocks
+    (2, 2, 33),
+    (1, 1, 40),
 ]
+POWERS = range(61)  # of 2: whole numbers of so many bits
 
 
 def length(d0):
@@ -94,13 +98,24 @@ def anything(r):
 
 
 def exact(found, cases, wanted, name):
-    """Whole numbers for many cases; the evidence of a mistake is all of them."""
+    """Whole numbers for many cases; the evidence of a mistake is all of them.
+
+    If all are right, but some are floats, the evidence is just that.
+    """
     evidence = [np.asarray(a, float) if _numbers(a) else str(a)[:60] for a in found]
     for case, received in zip(cases, found):
         try:
             checks.count(received, wanted(*case), f"{name}{_shown(case)}")
         except Mistake as mistake:
             raise Mistake(mistake.message, evidence) from None
+    for case, received in zip(cases, found):
+        kind = type(received).__name__
+        text = f"{name}{_shown(case)} must be a whole number; got {received!r} ({kind})"
+        checks.true(_whole(received), text, "not whole")
+
+
+def _whole(a):
+    return isinstance(a, int) or np.asarray(a).dtype.kind in "iu"
 
 
 def _numbers(a):
@@ -113,8 +128,9 @@ def _shown(case):
 
 @knock.check("padded_length: the next power of two")
 def lengths(mine, r):
-    cases = [*range(1, 34), 63, 64, 65, 800, 1000, 1024, 1025, 2**20, 2**20 + 1]
-    cases = [(d0,) for d0 in [*cases, 2**40 - 1, r.size(1, 5000)]]
+    near = [2**m + k for m in POWERS for k in (-1, 0, 1)]
+    cases = [*range(1, 34), 63, 64, 65, 800, 1000, r.size(1, 5000), *near[1:]]
+    cases = [(d0,) for d0 in cases]
     found = [checks.call(mine.padded_length, *case) for case in cases]
     exact(found, cases, length, "padded_length")
 
@@ -127,6 +143,9 @@ def padding(mine, r):
     x = r(3, 12)[::-1, ::-2]
     checks.value(f, filled, x, tolerance=(0, 0))
     checks.value(f, filled, x.astype(np.float32), tolerance=(0, 0))
+    x = r(2, 5)
+    x[0, :2] = np.inf, -np.inf
+    checks.value(f, filled, x, tolerance=(0, 0))
     for x in (r(2, 3), r(2, 4)):
         text = "pad(x): the result shares memory with x; make a new array"
         checks.true(not np.shares_memory(f(x), x), text)
@@ -137,6 +156,8 @@ def blocks(mine, r):
     cases = [(5, 18), (4, 8), (4, 9), (4, 7), (4, 1), (1, 3), (1, 1), (800, 1024)]
     cases += [(800, 2048), (800, 2049), (3, 1000), (7, 8), (9, 16), (9, 17), (2, 2)]
     cases += [anything(r)[1:] for _ in range(5)]
+    cases += [(2**m, 3 * 2**m + k) for m in POWERS for k in (-1, 0, 1)]
+    cases += [(2**m + 1, 2 ** (m + 2)) for m in POWERS]
     found = [checks.call(mine.number_of_blocks, *case) for case in cases]
     exact(found, cases, count, "number_of_blocks")
 
@@ -151,6 +172,7 @@ def value(mine, r):
 def counts(mine, r):
     cases = [(5, 18), (4, 8), (4, 3), (1, 1), (800, 1024), (800, 2048), (9216, 16384)]
     cases += [(3, 100), *(anything(r)[1:] for _ in range(4))]
+    cases += [(2**m + 1, 2 ** (m + 2) + 1) for m in range(1, 55)]
     found = [checks.call(mine.storage, *case) for case in cases]
     for case, pair in zip(cases, found):
         good = isinstance(pair, tuple | list | np.ndarray) and len(pair) == 2
@@ -407,4 +429,78 @@ knock.wrong(
     "dense weights",
     "this is what a dense layer has, d0 * n",
     ("return 3 * entries,", "return d0 * n,"),
+)
+knock.wrong(
+    "quotient of logarithms",
+    "math.log(d0, 2) is a quotient of two rounded numbers: for 2**29 it is a little "
+    "above 29; count in whole numbers",
+    ("import numpy as np\n", "import math\n\nimport numpy as np\n"),
+    (LENGTH, "2 ** math.ceil(math.log(d0, 2))"),
+)
+knock.wrong(
+    "logarithm rounded",
+    "log2 is rounded: above 2**49 the next number has the logarithm 49, too; count in "
+    "whole numbers",
+    (LENGTH, "2 ** int(np.ceil(np.log2(d0)))"),
+)
+knock.wrong(
+    "logarithm in float32",
+    "log2 in float32 has 24 bits: above 2**21 the next number has the logarithm 21, "
+    "too; count in whole numbers",
+    (LENGTH, "2 ** int(np.ceil(np.log2(np.float32(d0))))"),
+)
+knock.wrong(
+    "length as a float",
+    "the length is a float; make it a whole number, 8 and not 8.0",
+    (LENGTH, "2.0 ** (d0 - 1).bit_length()"),
+    ("(0, padded_length(d0) - d0))", "(0, int(padded_length(d0)) - d0))"),
+)
+knock.wrong(
+    "cut out by multiplication",
+    "what is behind the numbers is multiplied by 0, and 0 times an infinity is no "
+    "zero; put zeros there",
+    (
+        "    return np.pad(x, ((0, 0), (0, padded_length(d0) - d0)))",
+        "    d = padded_length(d0)\n"
+        '    out = np.pad(x, ((0, 0), (0, d - d0)), mode="wrap")\n'
+        "    return out * (np.arange(d) < d0)",
+    ),
+)
+knock.wrong(
+    "blocks by a float",
+    "n / d is rounded to 53 bits, and what is left of a block may vanish; divide whole "
+    "numbers: -(-n // d)",
+    ("-(-n // padded_length(d0))", "int(np.ceil(n / padded_length(d0)))"),
+)
+knock.wrong(
+    "blocks as a float",
+    "the number of blocks is a float; make it a whole number, 3 and not 3.0",
+    ("-(-n // padded_length(d0))", "float(-(-n // padded_length(d0)))"),
+)
+knock.wrong(
+    "three blocks at most",
+    "only the first three blocks are used; take as many as n needs",
+    (STACK, STACK.replace("zip(s, g, p, b)", "list(zip(s, g, p, b))[:3]")),
+)
+knock.wrong(
+    "eight blocks at most",
+    "only the first eight blocks are used; take as many as n needs",
+    (STACK, STACK.replace("zip(s, g, p, b)", "list(zip(s, g, p, b))[:8]")),
+)
+knock.wrong(
+    "storage as floats",
+    "the numbers of storage are floats; make them whole numbers, 3 and not 3.0",
+    (
+        "3 * entries, 4 * (3 + 1) * entries",
+        "3.0 * entries, 16.0 * entries",
+    ),
+)
+knock.wrong(
+    "counted in 32 bits",
+    "you count in 32 bits, which end at 2,147,483,647; take Python's whole numbers",
+    (
+        "number_of_blocks(d0, n) * padded_length(d0)",
+        "int(np.array([number_of_blocks(d0, n), padded_length(d0)]).astype(np.int32)"
+        ".prod(dtype=np.int32))",
+    ),
 )
