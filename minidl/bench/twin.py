@@ -76,6 +76,26 @@ def _cond_conv(twin, x, alpha=None):
     return y if twin.bias is None else y + (alpha @ twin.bias)[:, :, None, None]
 
 
+def _generated(twin, z):
+    import torch
+
+    a = torch.einsum("tz,idz->tid", z, twin.weight) + twin.offset
+    k = a @ twin.weight_out.T + twin.offset_out
+    f = twin.kernel_size
+    k = k.reshape(len(z), twin.in_channels, twin.out_channels, f, f)
+    return k.transpose(1, 2)
+
+
+def _hyper_conv(twin, x):
+    import torch
+
+    tiles = twin.generator(twin.z)
+    tiles = tiles.unflatten(0, (twin.rows, twin.columns)).transpose(1, 2)
+    kernel = tiles.flatten(2, 3).flatten(0, 1)
+    options = twin.bias, twin.stride, twin.padding
+    return torch.nn.functional.conv2d(x, kernel, *options)
+
+
 def _cond_linear(twin, x, alpha=None):
     alpha = twin.routing(x) if alpha is None else alpha
     weight = (alpha @ twin.weight.flatten(1)).reshape(len(x), *twin.weight.shape[1:])
@@ -139,6 +159,8 @@ FORWARDS = {
     "Concat": _concat,
     "Fastfood": _fastfood,
     "GaussianRows": _gaussian_rows,
+    "HyperConv2d": _hyper_conv,
+    "KernelGenerator": _generated,
     "Phased": _phased,
     "GlobalAvgPool2d": _global_average,
     "SameMaxPool2d": _same_max_pool,
