@@ -137,10 +137,10 @@ MNIST = Experiment(
         Variant("Fastfood 2048", _named("fastfood-2048")),
         Variant("Adaptive 1024", _named("adaptive-fastfood-1024")),
         Variant("Adaptive 2048", _named("adaptive-fastfood-2048")),
-        Variant("SVD, quarter", _cut(125), after="reference", epochs=0),
-        Variant("  fine-tuned", _as_it_is, after="SVD, quarter", epochs=2),
+        Variant("SVD, rank 125", _cut(125), after="reference", epochs=0),
+        Variant("rank 125, tuned", _as_it_is, after="SVD, rank 125", epochs=2),
         Variant("SVD, rank 16", _cut(16), after="reference", epochs=0),
-        Variant("   fine-tuned", _as_it_is, after="SVD, rank 16", epochs=2),
+        Variant("rank 16, tuned", _as_it_is, after="SVD, rank 16", epochs=2),
     ),
     (
         Claim(
@@ -158,11 +158,11 @@ MNIST = Experiment(
         Claim(
             "Adaptive Fastfood beats a dense layer cut by SVD to as many weights.",
             "Adaptive 2048",
-            "   fine-tuned",
+            "rank 16, tuned",
         ),
         Claim(
             "Fine-tuning wins back what the cut lost.",
-            "   fine-tuned",
+            "rank 16, tuned",
             "SVD, rank 16",
         ),
     ),

@@ -50,6 +50,8 @@ def sentences(experiment: Experiment, outcomes: dict[str, Outcome], quick: bool)
 def draw(experiment: Experiment, outcomes: dict[str, Outcome], path) -> Path:
     """Accuracies of all seeds, and their means against multiply-adds, on a picture.
 
+    Against weights, where the experiment counts these as its paper does.
+
     Raises: MinidlError where matplotlib is missing.
     """
     figure = pictures.new_figure(10, 1.6 + 0.42 * max(5, len(outcomes)))
@@ -59,12 +61,14 @@ def draw(experiment: Experiment, outcomes: dict[str, Outcome], path) -> Path:
         seeds = o.accuracies
         left.plot(seeds, [row] * len(seeds), "o", color=color, alpha=0.45, markersize=5)
         left.plot([o.mean], [row], "|", color=color, markersize=18, markeredgewidth=2.5)
-        right.plot([o.mean], [o.count.madds / 1e6], "o", color=color)
+        cost = o.count.parameters / 1e3 if experiment.weigh else o.count.madds / 1e6
+        right.plot([o.mean], [cost], "o", color=color)
     left.set_yticks(range(len(outcomes)), list(outcomes))
     left.invert_yaxis()
     left.set_title("each seed, and the mean")
     right.set_yscale("log")
-    right.set_title("millions of multiply-adds")
+    weights = "thousands of weights"
+    right.set_title(weights if experiment.weigh else "millions of multiply-adds")
     right.yaxis.tick_right()
     right.yaxis.set_major_formatter("{x:g}")
     right.yaxis.set_minor_formatter("{x:g}")
