@@ -41,8 +41,9 @@ which the results keep.
 Source: Yang et al., "Deep fried convnets", ICCV 2015; He et al., "Delving deep into
 rectifiers", 2015.
 Checked: the layer against the matrix, written out; gradients against small steps and
-that matrix, also where z is exactly 0; few steps of SGD exactly; float32; views; in the
-end, training over some seeds beside the reference and beside a frozen layer.
+that matrix, also where z is exactly 0, tiny or large; steps of SGD exactly, few and
+many, also where the loss grows; float32; views; in the end, training over some seeds
+beside the reference and beside a frozen layer.
 """
 
 import numpy as np
@@ -98,8 +99,8 @@ def sgd_step(params, p, x, t, lr):
 def train(params, p, x, t, steps=200, lr=0.1):
     """The parameters after so many steps of SGD, each on all points: a tuple.
 
-    Every step has the same lr. After no steps the values of ``params`` come back. The
-    given arrays are not changed.
+    Every step has the same lr, and none is left out. After no steps the values of
+    ``params`` come back: the same arrays, or copies. The given arrays are not changed.
     """
     # answer
     for _ in range(steps):

@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 
@@ -28,6 +29,7 @@ TIGHT = (1e-10, 1e-12)
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 ANGLES = 2 * np.pi * np.arange(16) / 16  # enough for a mean over all phases
+# Statistics: 129 in a run, each off by chance in about 2 of 10^9: 3 of 10^7 together.
 
 
 def kernel(x, y, sigma):
@@ -78,7 +80,7 @@ def moments(k):
 def deviations(k, n):
     """Of both estimates, for every k."""
     found = [[math.sqrt(m[0] / n) for m in moments(float(one))] for one in k]
-    return tuple(np.array(found).T.copy())
+    return tuple(np.array(found, k.dtype).T.copy())
 
 
 def anything(r):
@@ -99,12 +101,17 @@ def value(mine, r):
     x, y = x.astype(np.float32), y.astype(np.float32)
     for sigma in (1.5, 2):
         checks.value(mine.rbf, kernel, x, y, sigma)
+    x = r(1, 3)
+    checks.value(mine.rbf, kernel, x, x + 3.5, 1.0, tolerance=TIGHT)  # k = 1e-8
+    x, y = (np.float32(1000 + r(n, 4)) for n in (3, 2))  # far away, near to each other
+    checks.value(mine.rbf, kernel, x, y, 1.5)
 
 
 @knock.check("paired: cosines, then sines", points=2)
 def cosines_and_sines(mine, r):
     for n, _, rows in [(2, 0, 3), (1, 0, 1), (3, 0, 1), (1, 0, 4), anything(r)]:
         checks.value(mine.paired, pairs, 3 * r(n, rows), tolerance=TIGHT)
+    checks.value(mine.paired, pairs, 100 + r(2, 3), tolerance=TIGHT)
     z = np.asfortranarray(3 * r(3, 4))[::-1, ::2]
     checks.value(mine.paired, pairs, z, tolerance=TIGHT)
     checks.value(mine.paired, pairs, z.astype(np.float32))
@@ -115,6 +122,9 @@ def with_phases(mine, r):
     for n, _, rows in [(2, 0, 3), (1, 0, 1), (3, 0, 1), (1, 0, 4), anything(r)]:
         b = 2 * np.pi * r.rng.random(rows)
         checks.value(mine.phased, phases, 3 * r(n, rows), b, tolerance=TIGHT)
+    for add in (0, 100):  # as many points as rows
+        b = 2 * np.pi * r.rng.random(3)
+        checks.value(mine.phased, phases, add + 3 * r(3, 3), b, tolerance=TIGHT)
     z, b = np.asfortranarray(3 * r(3, 4))[::-1, ::2], 2 * np.pi * r.rng.random(4)[::-2]
     checks.value(mine.phased, phases, z, b, tolerance=TIGHT)
     z, b = z.astype(np.float32), b.astype(np.float32)
@@ -127,6 +137,7 @@ def spread(mine, r):
     for n in (1, 2, 16, r.size(3, 500)):
         for some in (k, k[:1], k[1:2], k[::-2]):
             checks.value(mine.errors, deviations, some, n, tolerance=(1e-6, 1e-8))
+        checks.value(mine.errors, deviations, k.astype(np.float32), n)
 
 
 @knock.check("draw: shapes, and all of it from rng")
@@ -167,14 +178,28 @@ def statistics(mine, r):
     low, high = float(b.min()), float(b.max())
     text = f"{title}: the phases must lie from 0 to 2 pi; got {low:.3g} to {high:.3g}"
     checks.true(0 <= low and high <= 2 * np.pi, text, found)
+    text = f"{title}: the numbers have few digits only; draw in float64"
+    for a in (w, w * sigma, b, b / (2 * np.pi)):
+        checks.true(not coarse(a), text, [*found, "few digits"])
     text = f"{title}: some numbers come more than once"
-    checks.true(np.unique(w).size > 0.99 * w.size, text, "again")
-    checks.true(np.unique(b).size > 0.99 * b.size, text, "again")
+    once = all(np.unique(a).size == a.size for a in (w, b))  # by chance again: 4e-8
+    checks.true(once, text, [*found, "again"])
     try:
         of_rows(w * sigma, f"{title}, w * sigma")
         of_phases(w * sigma, b, f"{title}, b")
     except Mistake as mistake:
-        raise Mistake(mistake.message, found) from None
+        raise named(mistake, found) from None
+
+
+def named(mistake, found):
+    """The mistake with what was found, and the name of its statistic, as evidence."""
+    name = mistake.message.partition(" must be ")[0]
+    return Mistake(mistake.message, [*found, name, mistake.evidence])
+
+
+def coarse(a):
+    """Whether most numbers have no more digits than float32."""
+    return np.isclose(a, a.astype(np.float32), rtol=1e-13, atol=0).mean() > 0.5
 
 
 def of_rows(v, title):
@@ -191,6 +216,12 @@ def of_rows(v, title):
         what = f"{title}: products of numbers in two {'columns' if i < 3 else 'rows'}"
         checks.statistic(a * b, 0, what, spread=1)
         checks.statistic(np.cos(a) * np.cos(b), math.exp(-1), f"{what}, of cosines")
+    signs = np.sign(v)
+    what = f"{title}: products of the signs"
+    checks.statistic(signs.prod(axis=1), 0, f"{what} in a row", spread=1)
+    for k in (2, 3, 4):
+        some = np.prod([signs[i : len(v) - k + 1 + i] for i in range(k)], axis=0)
+        checks.statistic(some, 0, f"{what} in {k} rows that follow each other", 1)
 
 
 def of_phases(v, b, title):
@@ -207,6 +238,48 @@ def of_phases(v, b, title):
         for i in range(v.shape[1]):
             relation = np.cos(v[:, i] + t * b)
             checks.statistic(relation, 0, f"{what} and a column of w, cos of the sum")
+
+
+@knock.check("draw: independent in wide rows and from call to call, too", points=2)
+def calls(mine, r):
+    n, d, sigma = 4000, 256, r.choice([0.4, 2.5])
+    v = drawn(mine, n, d, sigma, r)[0] * sigma
+    title = f"draw({n}, {d}, {sigma}, rng), w * sigma"
+    lengths = ((v**2).sum(axis=1) - d) ** 2 / (2 * d)
+    what = f"{title}: squared distances of |row|^2 from d, divided by 2 d"
+    checks.statistic(lengths, 1, what, spread=math.sqrt(2 + 12 / d))
+    checks.statistic(np.cos(2 * v), math.exp(-2), f"{title}: cos(2 * numbers)")
+    rng = np.random.default_rng(int(r.integers(1 << 30)))
+    first = []
+    for n, d in ((3, 3), (8, 2)):
+        title = f"draw({n}, {d}, {sigma}, rng), called 1000 times"
+        draws = [mine.draw(n, d, sigma, rng) for _ in range(1000)]
+        w, b = (np.array(a) for a in zip(*draws))
+        first += list(w[:, 0, 0])
+        text = f"{title}: what was drawn comes back in a later call"
+        again = len(first) - len(set(first))
+        checks.true(again == 0, text, ["again", again])
+        try:
+            of_calls(w * sigma, b, title)
+        except Mistake as mistake:
+            raise named(mistake, [w.std() * sigma]) from None
+
+
+def of_calls(v, b, title):
+    """v (calls, n, d) and b (calls, n): no relations inside of a call."""
+    for axis, name in ((1, "column"), (2, "row")):
+        total = v.sum(axis=axis) / v.shape[axis] ** 0.5
+        what = f"{title}: cos of a sum over a {name} of w, by its deviation"
+        checks.statistic(np.cos(total), math.exp(-1 / 2), what)
+    signs = np.sign(v).reshape(len(v), -1)
+    what = f"{title}: product of the signs of two numbers in w"
+    for i, j in combinations(range(9), 2):
+        checks.statistic(signs[:, i] * signs[:, j], 0, what, spread=1)
+    n = b.shape[1]
+    for t in (1, 2):
+        squares = abs(np.exp(1j * t * b).sum(axis=1)) ** 2
+        what = f"{title}: squared length of the sum of (cos {t} b, sin {t} b)"
+        checks.statistic(squares, n, what, spread=math.sqrt(n * n - n))
 
 
 @knock.check("both forms: the kernel on average, and an error as 1 / sqrt(n)", points=2)
@@ -287,6 +360,21 @@ knock.wrong(
     (RBF, RBF + ".astype(float)"),
 )
 knock.wrong(
+    "square multiplied out",
+    "you multiply the square out: far from the origin large numbers cancel, and k may "
+    "come out above 1; take x - y first",
+    (
+        "gaps = x[:, None] - y  # (N, M, d)",
+        "square = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T",
+    ),
+    (RBF, "np.exp(-square / (2 * sigma**2))"),
+)
+knock.wrong(
+    "small is nothing",
+    "kernels below 1e-6 come as 0; a small kernel is not 0",
+    ("    return " + RBF, f"    k = {RBF}\n    return k * (k >= 1e-6)"),
+)
+knock.wrong(
     "sines first",
     "the sines stand in front; all cosines come first",
     (PAIRED, PAIRED.replace("np.cos(z), np.sin(z)", "np.sin(z), np.cos(z)")),
@@ -332,6 +420,11 @@ knock.wrong(
     (PAIRED, PAIRED.replace("z.shape[1]", "len(z)")),
 )
 knock.wrong(
+    "turn rounded",
+    "you take z modulo 6.2832, which is not quite 2 pi; the cosine needs no such help",
+    (PAIRED, PAIRED.replace("(z)", "(z % 6.2832)")),
+)
+knock.wrong(
     "one for two",
     "you scale by 1 / sqrt(n); a cosine squared is 1/2 on average, so it is "
     "sqrt(2 / n)",
@@ -361,6 +454,18 @@ knock.wrong(
     "phase outside",
     "the phases are added to the cosines; they belong inside",
     (PHASED, PHASED.replace("np.cos(z + b)", "(np.cos(z) + b)")),
+)
+knock.wrong(
+    "a phase for each point",
+    "with as many points as rows each point has a phase; a phase belongs to a row of "
+    "W, so to a column of z",
+    (PHASED, PHASED.replace("z + b", "z + (b[:, None] if len(b) == len(z) else b)")),
+)
+knock.wrong(
+    "turn rounded, phased",
+    "you take z + b modulo 6.2832, which is not quite 2 pi; the cosine needs no such "
+    "help",
+    (PHASED, PHASED.replace("z + b", "(z + b) % 6.2832")),
 )
 knock.wrong(
     "sine",
@@ -426,6 +531,11 @@ knock.wrong(
     ("cosine = (1 - k**2) ** 2 / 2", "cosine = 0 * k + 1 / 2"),
 )
 knock.wrong(
+    "errors always float64",
+    "the errors are float64 even for a float32 k",
+    (ERRORS, ERRORS.replace("cosine / n", "cosine / np.float64(n)")),
+)
+knock.wrong(
     "times sigma in the rows",
     "the rows are multiplied by sigma; their variance is 1 / sigma^2, so divide",
     (NORMAL, "rng.standard_normal((n, d)) * sigma,"),
@@ -468,6 +578,71 @@ knock.wrong(
     (NORMAL, "rng.standard_normal((d, n)) / sigma,"),
 )
 knock.wrong(
+    "clipped",
+    "the numbers end at 3 and -3, where many are the same; a normal number may be of "
+    "any size",
+    (NORMAL, "rng.standard_normal((n, d)).clip(-3, 3) / sigma,"),
+)
+knock.wrong(
+    "drawn in float32",
+    "the rows are drawn in float32 and turned into float64: they have half the digits",
+    (NORMAL, "rng.standard_normal((n, d), np.float32).astype(float) / sigma,"),
+)
+knock.wrong(
+    "twelve uniform numbers",
+    "this is a sum of twelve uniform numbers; it is nearly normal, but not quite",
+    (NORMAL, "(rng.random((n, d, 12)).sum(axis=2) - 6) / sigma,"),
+)
+knock.wrong(
+    "a scale for each row",
+    "the numbers of a row share a random scale, so that they depend on each other",
+    (NORMAL, "rng.standard_normal((n, d)) / sigma * rng.choice([0.9, 1.09], (n, 1)),"),
+)
+knock.wrong(
+    "sign from the row",
+    "the sign of a row's last number is the product of the others: draw it, too",
+    (
+        "    return " + NORMAL,
+        "    v = rng.standard_normal((n, d)) / sigma\n"
+        "    if d > 2:\n"
+        "        v[:, -1] = abs(v[:, -1]) * np.sign(v[:, :-1]).prod(axis=1)\n"
+        "    return v,",
+    ),
+)
+knock.wrong(
+    "sign from three rows",
+    "every fourth row has its signs from the three before: draw them, too",
+    (
+        "    return " + NORMAL,
+        "    v = rng.standard_normal((n, d)) / sigma\n"
+        "    for i in range(3, n, 4):\n"
+        "        v[i] = abs(v[i]) * np.sign(v[i - 3 : i]).prod(axis=0)\n"
+        "    return v,",
+    ),
+)
+knock.wrong(
+    "centred",
+    "the rows are shifted so that they add up to 0; then they depend on each other",
+    (
+        "    return " + NORMAL,
+        "    v = rng.standard_normal((n, d)) / sigma\n"
+        "    if n > 1:\n"
+        "        v = (v - v.mean(axis=0)) * (n / (n - 1)) ** 0.5\n"
+        "    return v,",
+    ),
+)
+knock.wrong(
+    "symmetric",
+    "with as many rows as numbers in a row, w is symmetric: half of it is not drawn",
+    (
+        "    return " + NORMAL,
+        "    v = rng.standard_normal((n, d)) / sigma\n"
+        "    if n == d:\n"
+        "        v = np.triu(v) + np.triu(v, 1).T\n"
+        "    return v,",
+    ),
+)
+knock.wrong(
     "half a turn",
     "the phases go up to pi only; a full turn is 2 pi",
     (UNIFORM, "rng.uniform(0, np.pi, n)"),
@@ -493,6 +668,27 @@ knock.wrong(
     (UNIFORM, "np.full(n, rng.uniform(0, 2 * np.pi))"),
 )
 knock.wrong(
+    "one phase in each part",
+    "the turn is cut into n parts with one phase in each: phases are independent",
+    (UNIFORM, "2 * np.pi / n * (rng.permutation(n) + rng.random(n))"),
+)
+knock.wrong(
+    "turned grid",
+    "the phases are a regular grid, turned at random: each must be drawn by itself",
+    (UNIFORM, "2 * np.pi / n * (rng.permutation(n) + rng.random())"),
+)
+knock.wrong(
+    "opposite phases",
+    "the phases come in pairs, half a turn apart: each must be drawn by itself",
+    (UNIFORM, "rng.permutation(half)"),
+    (
+        "    return " + NORMAL,
+        "    half = rng.uniform(0, 2 * np.pi, n)\n"
+        "    half[n // 2 : n // 2 * 2] = (half[: n // 2] + np.pi) % (2 * np.pi)\n"
+        "    return " + NORMAL,
+    ),
+)
+knock.wrong(
     "the world's generator",
     "you draw from NumPy's global generator: no run could be repeated; draw from rng",
     (NORMAL, "np.random.standard_normal((n, d)) / sigma,"),
@@ -504,5 +700,14 @@ knock.wrong(
     (
         "    return " + NORMAL,
         "    rng = np.random.default_rng(0)\n    return " + NORMAL,
+    ),
+)
+knock.wrong(
+    "few seeds",
+    "you seed a new generator with one of 256 numbers, so that draws come again: draw "
+    "from rng itself",
+    (
+        "    return " + NORMAL,
+        "    rng = np.random.default_rng(rng.integers(256))\n    return " + NORMAL,
     ),
 )

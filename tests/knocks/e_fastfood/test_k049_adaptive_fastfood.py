@@ -131,6 +131,10 @@ def anything(r):
 def value(mine, r):
     for case in [*CASES, anything(r), anything(r)]:
         checks.value(mine.layer, forward, *sample(r, *case), tolerance=TIGHT)
+    x, *rest, bias = sample(r, 3, 4)
+    checks.value(mine.layer, forward, x, *rest, bias + 1000, tolerance=TIGHT)
+    bias = np.array([5e-9, 1e-10, 0, -5e-9])  # z is the bias
+    checks.value(mine.layer, forward, 0 * x, *rest, bias, tolerance=TIGHT)
 
 
 @knock.check("layer_backward: all five gradients", points=3)
@@ -141,6 +145,8 @@ def gradients(mine, r):
         five(mine, backward, with_dh(r, *case), tolerance=TIGHT)
     dh, x, *rest, bias = with_dh(r, 3, 4)
     x[1], bias[1:] = 0, 0  # three units are exactly at 0 for one point
+    five(mine, backward, (dh, x, *rest, bias), tolerance=TIGHT)
+    bias[1:] = 1e-30, 1e-20, -1e-30  # two of them are on
     five(mine, backward, (dh, x, *rest, bias), tolerance=TIGHT)
 
 
@@ -159,6 +165,9 @@ def five(mine, oracle, args, tolerance):
 def step(mine, r):
     for n, d in [(3, 4), (1, 2), (2, 1), (1, 1), (5, 8), anything(r)]:
         one(mine, problem(r, n, d), r.choice([0.5, 0.1, 0.03]))
+    *args, t = problem(r, 3, 4)
+    one(mine, (*args, 1e4 + t), 0.03)  # large gradients
+    one(mine, problem(r, 300, 4), 0.5)
 
 
 def one(mine, args, lr):
@@ -171,22 +180,66 @@ def one(mine, args, lr):
         return in_one(*args[:-1], steps=1, lr=args[-1])
 
     try:
-        checks.value(sgd_step, right, *args, lr, tolerance=TIGHT)
+        found = checks.value(sgd_step, right, *args, lr, tolerance=TIGHT)
+        tuples(found, "sgd_step")
     except Mistake as mistake:
         found = checks.call(sgd_step, *args, lr)
         found = list(found) if isinstance(found, tuple | list) else mistake.evidence
         raise Mistake(mistake.message, found) from None
 
 
+def tuples(found, name):
+    """What was found right in numbers must be a tuple."""
+    kind = type(found).__name__
+    text = f"{name}: a tuple must come back; got a {kind}"
+    checks.true(isinstance(found, tuple), text, f"{name}: {kind}")
+
+
 @knock.check("train: none, one and a few steps, exactly", points=2)
 def steps(mine, r):
+    train = apart(mine)
+    cases = (3, (3, 4)), (1, (2, 4)), (0, (3, 4)), (0, (1, 2)), (12, (4, 2))
+    for count, case in cases:
+        options = {"steps": count, "lr": r.choice([0.1, 0.05])}
+        args = problem(r, *case)
+        found = checks.value(train, in_one, *args, tolerance=(1e-6, 1e-8), **options)
+        tuples(found, f"train with steps={count}")
+
+
+def apart(mine):
+    """train, whose params are given one by one."""
+
     def train(s, g, b, bias, w, p, x, t, **options):
         return mine.train((s, g, b, bias, w), p, x, t, **options)
 
-    for count, case in ((3, (3, 4)), (1, (2, 4)), (0, (1, 2)), (12, (4, 2))):
-        options = {"steps": count, "lr": r.choice([0.1, 0.05])}
-        args = problem(r, *case)
-        checks.value(train, in_one, *args, tolerance=(1e-6, 1e-8), **options)
+    return train
+
+
+@knock.check("train: many steps, however the loss goes, exactly")
+def on_and_on(mine, r):
+    def exactly(args, tolerance, **options):
+        f = apart(mine)
+        checks.value(f, in_one, *args, tolerance=tolerance, again=False, **options)
+
+    exactly(problem(r, 20, 4), (1e-6, 1e-8), steps=16, lr=0.05)
+    exactly(problem(r, 3, 4), TIGHT, steps=20, lr=1e-6)  # there is little change
+    exactly(bumpy(r), (1e-6, 1e-8), steps=12, lr=1.0)
+    s, g, b, bias, *rest = problem(r, 2, 1)
+    exactly((s, g, b, bias + 10, *rest), TIGHT, steps=230, lr=1e-4)  # all are on
+
+
+def bumpy(r):
+    """A problem whose loss grows and falls in 12 steps with lr = 1."""
+    while True:
+        *params, p, x, t = args = problem(r, 3, 2)
+        losses = [loss(params, p, x, t)]
+        with np.errstate(all="ignore"):
+            for _ in range(12):
+                params = in_one(*params, p, x, t, steps=1, lr=1.0)
+                losses.append(loss(params, p, x, t))
+        change = np.diff(losses) / losses[0]
+        if change.max() > 0.05 and change[-6:].min() < -1e-3 and max(losses) < 10:
+            return args
 
 
 @knock.check("float32 stays float32; views are right; nothing is shared or kept")
@@ -194,11 +247,13 @@ def layout(mine, r):
     f, back = mine.layer, mine.layer_backward
     args = dh, x, s, g, p, b, bias = with_dh(r, 3, 8)
     h, grads = checks.call(f, *args[1:]), checks.call(back, *args)
+    right = backward(*args)
+    checks.equal(h, forward(*args[1:]), "layer", tolerance=TIGHT)
+    checks.equal(grads, right, "layer_backward", tolerance=TIGHT)
     checks.value(f, forward, -x, *args[2:], tolerance=TIGHT)
     checks.value(back, backward, -dh, *args[1:], tolerance=TIGHT)
     what = "an earlier result, after another call"
     checks.equal(h, forward(*args[1:]), f"layer: {what}", tolerance=TIGHT)
-    right = backward(*args)
     checks.equal(grads, right, f"layer_backward: {what}", tolerance=TIGHT)
     fortran, turned = np.asfortranarray(x)[::-1], dh[:, ::-1]
     s, g, b, bias = (np.repeat(a, 2)[::-2] for a in (s, g, b, bias))
@@ -231,7 +286,7 @@ def memory(mine, r):
     dh, params = r(3, 4), (s, g, b, bias, w)
     for a, name in zip((dh, *args), ("dh", "s", "g", "b", "bias", "w", "p", "x", "t")):
         mine.layer(x, s, g, p, b, bias), mine.layer_backward(dh, x, s, g, p, b, bias)
-        mine.sgd_step(params, p, x, t, 0.1)
+        mine.sgd_step(params, p, x, t, 0.1), mine.train(params, p, x, t, 2, 0.1)
         a[:] = np.roll(a, 1) if name == "p" else -a  # in the same array
         now = x, s, g, p, b, bias
         what = f"again, after {name} was changed in place"
@@ -240,6 +295,8 @@ def memory(mine, r):
         five(mine, backward, (dh, *now), tolerance=TIGHT)
         right = in_one(*args, steps=1, lr=0.1)
         checks.equal(after, right, f"sgd_step {what}", tolerance=TIGHT)
+        after, right = mine.train(params, p, x, t, 2, 0.1), in_one(*args, 2, 0.1)
+        checks.equal(after, right, f"train {what}", tolerance=(1e-6, 1e-8))
 
 
 def target(seed):
@@ -319,6 +376,19 @@ knock.wrong(
     (LAYER, "return abs(fastfood(x, s, g, p, b, 1) + bias)"),
 )
 knock.wrong(
+    "capped",
+    "h ends at 20; a ReLU lets everything above 0 through, however large",
+    (LAYER, "return np.clip(fastfood(x, s, g, p, b, 1) + bias, 0, 20)"),
+)
+knock.wrong(
+    "tiny is nothing",
+    "a z below 1e-8 is taken for 0; a ReLU lets everything above 0 through",
+    (
+        LAYER,
+        "z = fastfood(x, s, g, p, b, 1) + bias\n    return z * (z > 1e-8)",
+    ),
+)
+knock.wrong(
     "sigma sqrt(d)",
     "the matrix is divided by sqrt(d) once more; sigma is 1",
     (LAYER, LAYER.replace("b, 1)", "b, len(s) ** 0.5)")),
@@ -342,6 +412,11 @@ knock.wrong(
     "on at zero",
     "the gradient goes through units that are exactly at 0; there it is 0: z > 0",
     (MASK, MASK.replace("> 0", ">= 0")),
+)
+knock.wrong(
+    "off at a tiny z",
+    "the gradient stops where z is tiny; it goes through wherever z is above 0",
+    (MASK, MASK.replace("> 0", "> 1e-12")),
 )
 knock.wrong(
     "bias left out of the mask",
@@ -450,6 +525,34 @@ knock.wrong(
     (STEP, STEP.replace("a - lr * grad", "(1 - lr / 100) * a - lr * grad")),
 )
 knock.wrong(
+    "clipped",
+    "a long gradient is cut to length 10; plain SGD takes it as it is",
+    (
+        STEP,
+        "norm = sum(float((a**2).sum()) for a in grads) ** 0.5\n"
+        "    lr = lr * min(1, 10 / max(norm, 1))\n"
+        "    " + STEP,
+    ),
+)
+knock.wrong(
+    "64 points",
+    "the step is on the first 64 points only; take all of them",
+    ("s, g, b, bias, w = params", "(s, g, b, bias, w), x, t = params, x[:64], t[:64]"),
+)
+knock.wrong(
+    "256 points",
+    "the step is on the first 256 points only; take all of them",
+    (
+        "s, g, b, bias, w = params",
+        "(s, g, b, bias, w), x, t = params, x[:256], t[:256]",
+    ),
+)
+knock.wrong(
+    "a list",
+    "sgd_step gives a list; it must be a tuple",
+    (STEP, "return [a - lr * grad for a, grad in zip(params, grads)]"),
+)
+knock.wrong(
     "w not trained",
     "w stays as it is; all five parameters learn",
     ("error @ h)", "0 * w)"),
@@ -516,6 +619,80 @@ knock.wrong(
     "one step more",
     "there is one step too many: after no steps the given values come back",
     (LOOP, LOOP.replace("range(steps)", "range(steps + 1)")),
+)
+knock.wrong(
+    "one step at least",
+    "with steps = 0 there is one step; after no steps the given values come back",
+    (LOOP, LOOP.replace("range(steps)", "range(max(steps, 1))")),
+)
+knock.wrong(
+    "a list after no steps",
+    "after no steps a list comes back; it is a tuple as always",
+    (
+        LOOP,
+        "    params = list(params)\n" + LOOP.replace("tuple(params)", "params"),
+    ),
+)
+knock.wrong(
+    "at most 200 steps",
+    "the training ends after 200 steps; 200 is only what steps is by default",
+    (LOOP, LOOP.replace("range(steps)", "range(min(steps, 200))")),
+)
+knock.wrong(
+    "stops when the loss grows",
+    "the training stops as soon as the loss grows; take as many steps as are asked for",
+    (
+        LOOP,
+        "    def loss(s, g, b, bias, w):\n"
+        "        return ((layer(x, s, g, p, b, bias) @ w - t) ** 2).sum()\n\n"
+        "    for _ in range(steps):\n"
+        "        new = sgd_step(params, p, x, t, lr)\n"
+        "        if loss(*new) > loss(*params):\n"
+        "            break\n"
+        "        params = new\n"
+        "    return tuple(params)",
+    ),
+)
+knock.wrong(
+    "stops when little changes",
+    "the training stops where a step changes little; take as many steps as are asked "
+    "for",
+    (
+        LOOP,
+        "    for _ in range(steps):\n"
+        "        new = sgd_step(params, p, x, t, lr)\n"
+        "        if max(abs(a - b).max() for a, b in zip(new, params)) < 1e-3:\n"
+        "            break\n"
+        "        params = new\n"
+        "    return tuple(params)",
+    ),
+)
+knock.wrong(
+    "fewer points later",
+    "after ten steps only a quarter of the points is taken; take all of them at every "
+    "step",
+    (
+        LOOP,
+        "    for i in range(steps):\n"
+        "        few = i >= 10 and len(x) >= 16\n"
+        "        at = slice(i % 4, None, 4) if few else slice(None)\n"
+        "        params = sgd_step(params, p, x[at], t[at], lr)\n"
+        "    return tuple(params)",
+    ),
+)
+knock.wrong(
+    "kept by x",
+    "what was trained is kept for each x and comes back for other params, p or t",
+    (
+        LOOP,
+        "    key = x.tobytes(), steps, lr\n"
+        "    if key not in KEPT:\n"
+        "        for _ in range(steps):\n"
+        "            params = sgd_step(params, p, x, t, lr)\n"
+        "        KEPT[key] = tuple(params)\n"
+        "    return KEPT[key]\n\n\n"
+        "KEPT = {}",
+    ),
 )
 knock.wrong(
     "permutation drawn anew",
