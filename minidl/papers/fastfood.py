@@ -17,7 +17,7 @@ puts in its place
 H mixes every number with every other in d log2 d additions. Every row of H G P H B has
 the length sqrt(d) |G|, so row i of V has the length s_i / sigma, as a row of a normal
 matrix would have. The mean over all draws is the kernel exactly; but rows of one V are
-not independent, and err by about a fifth more than as many normal rows.
+not independent, and err by a tenth to a half more than as many normal rows.
 
 More than d rows: blocks of d, each with its own S, G, P, B, stand on top of each other.
 Inputs that are no power of two long: zeros fill them up.
