@@ -41,8 +41,9 @@ Shapes: hadamard(n) is (n, n), of whole numbers; i and j are whole numbers from 
 of any size; sign_changes (m, n) -> (m,); sequency_order(n) is (n,).
 Source: Sylvester, "Thoughts on inverse orthogonal matrices", 1867; Walsh, "A closed set
 of normal orthogonal functions", 1923.
-Checked: all entries against a loop; H H = n I; sizes that are no power of two; entries
-at places far beyond any matrix; sign changes of H and of other rows; the order.
+Checked: all entries against a loop, up to 512 rows; H H = n I; sizes that are no power
+of two; entries at places far beyond any matrix; sign changes of H and of other rows;
+the order, up to 512 rows.
 """
 
 import numpy as np

@@ -114,6 +114,10 @@ def entries(mine, r):
         for _ in range(6):
             i, j = (int.from_bytes(r.rng.bytes(13), "big") >> 104 - bits for _ in "ij")
             places += [(i, j), (i, i), (i, 1 << bits - 1), (j, i)]
+    top = 10**30  # 99 is its highest bit
+    low = int(r.integers(1 << 40))
+    for i, j in ((top, top), (top - 1, top), (top - low, 1 << 99), (top, 3 << 98)):
+        places += [(i, j), (j, i)]
     found = [checks.call(mine.entry, i, j) for i, j in places]
     shown = [plain(sign, "entry") for sign in found]
     for (i, j), sign in zip(places, shown):
@@ -148,6 +152,25 @@ def changes(mine, r):
 def order(mine, r):
     for n in [*SIZES, 64, 2 ** r.size(0, 6)]:
         checks.value(whole(mine.sequency_order, "iu"), sequency_order, n)
+
+
+def long_hadamard(n):
+    """`hadamard` for many rows: bits in common are added up modulo 2 by folding."""
+    places = np.arange(n)
+    common = places[:, None] & places
+    for fold in (16, 8, 4, 2, 1):
+        common ^= common >> fold
+    return 1 - 2 * (common & 1)
+
+
+@knock.check("hadamard and sequency_order: 512 rows")
+def large(mine, r):
+    n = 512
+    h = long_hadamard(n)
+    checks.equal(whole(mine.hadamard)(n), h, f"hadamard({n})")
+    order = np.zeros(n, np.int64)
+    order[(h[:, 1:] * h[:, :-1] < 0).sum(axis=1)] = np.arange(n)
+    checks.equal(whole(mine.sequency_order, "iu")(n), order, f"sequency_order({n})")
 
 
 @knock.check("nothing is kept from call to call")
@@ -309,6 +332,46 @@ knock.wrong(
     "the higher bits of large numbers are lost: Python's whole numbers have as many "
     "as they need, NumPy's have 64",
     (SIGN, "(-1) ** (i & j & (1 << 64) - 1).bit_count()"),
+)
+knock.wrong(
+    "99 bits only",
+    "you look at 99 bits; 10**30 has 100, and a number may have any number of them",
+    (SIGN, "(-1) ** (i & j & (1 << 99) - 1).bit_count()"),
+)
+knock.wrong(
+    "six bits only",
+    "your H repeats from row 64 on: all bits of the row and the column count",
+    (
+        "    return h\n",
+        "    places = np.arange(n) % 64\n    return h[places][:, places]\n",
+    ),
+)
+knock.wrong(
+    "eight bits only",
+    "your H repeats from row 256 on: a uint8 has eight bits, larger numbers lose theirs",
+    (
+        "    return h\n",
+        "    places = np.arange(n).astype(np.uint8)\n    return h[places][:, places]\n",
+    ),
+)
+for rows in (64, 128, 256):
+    knock.wrong(
+        f"cut out of {rows} rows",
+        f"your H is cut out of one of {rows} rows; n may be larger than that",
+        (
+            "    return h\n",
+            f"    return h[:{rows}, :{rows}].copy()\n",
+        ),
+    )
+knock.wrong(
+    "order of 256 rows",
+    "your order is that of 256 rows, repeated for more; sort all n rows",
+    (ORDER, "np.resize(np.argsort(sign_changes(hadamard(min(n, 256)))), n)"),
+)
+knock.wrong(
+    "changes in eight bits",
+    "your order is wrong for more than 256 rows: the counts do not fit into 8 bits",
+    (ORDER, "np.argsort(sign_changes(hadamard(n)).astype(np.uint8), kind='stable')"),
 )
 knock.wrong(
     "minus signs counted",
