@@ -348,7 +348,7 @@ knock.wrong(
 )
 knock.wrong(
     "eight bits only",
-    "your H repeats from row 256 on: a uint8 has eight bits, larger numbers lose theirs",
+    "your H repeats from row 256 on: a uint8 has eight bits, the rest is lost",
     (
         "    return h\n",
         "    places = np.arange(n).astype(np.uint8)\n    return h[places][:, places]\n",

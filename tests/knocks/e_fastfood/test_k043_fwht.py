@@ -1,6 +1,7 @@
 """Grader of k043: the fast Walsh-Hadamard transform."""
 
 import ast
+import tracemalloc
 from functools import lru_cache
 
 import numpy as np
@@ -27,6 +28,12 @@ TIGHT = (1e-11, 1e-12)
 SHAPES = [(2,), (1,), (4,), (8,), (1, 2), (3, 4), (2, 1), (1, 1), (5, 8), (2, 3, 4)]
 SHAPES += [(4, 4), (16,), (1, 3, 1, 2), (2, 64)]
 OTHERS = [3, 5, 6, 7, 12, 24, 48, 96, 0]
+DTYPES = [np.int64, np.int32, np.int16, np.float32, np.float16, np.longdouble]
+DENSE = ["matmul", "dot", "inner", "vdot", "vecdot", "matvec", "vecmat", "tensordot"]
+DENSE += ["einsum", "linalg", "__matmul__", "__rmatmul__", "__imatmul__"]
+HIDDEN = ["map", "vectorize", "frompyfunc", "apply_along_axis"]
+LENGTHS = (512, 4096, 16384)
+ROOM = 48 * 8  # bytes for each number: a recursion that keeps its arrays needs 42 * 8
 VIEWS = [
     lambda m: m,
     lambda m: m[..., ::-1],
@@ -129,6 +136,52 @@ def layout(mine, r):
     checks.value(mine.fwht, transform, x, again=False)
 
 
+@knock.check("whole numbers stay exact, and every dtype stays what it is")
+def dtypes(mine, r):
+    cases = [r.integers(1 << 60, 2, n) - 3 * (1 << 57) for n in (4, 2, 8)]
+    cases += [(r.integers(50, 3, 8) - 25).astype(dtype) for dtype in DTYPES]
+    for x in cases:
+        what = f"fwht_inplace(x), x of {x.dtype}"
+        try:
+            changed(mine.fwht_inplace, x, lambda m: m, what)
+        except Mistake as mistake:
+            raise Mistake(mistake.message, ("in place", mistake.evidence)) from None
+        checks.value(mine.fwht, transform, x, again=False)
+
+
+@knock.check("every call makes a new array, for equal numbers as well")
+def fresh(mine, r):
+    for x in (r(4), r(2, 8), r.integers(100, 3, 4)):
+        first = mine.fwht(x)
+        checks.equal(first, transform(x), "fwht(x)", tolerance=TIGHT)
+        if first.flags.writeable:
+            first[...] = 7  # whoever has a result may write to it
+        what = "fwht(x), again, after its first result was written to"
+        checks.equal(mine.fwht(x), transform(x), what, tolerance=TIGHT)
+
+
+def long_transform(x):
+    """H of a * b numbers has H of b in it, with the signs of H of a."""
+    n = x.shape[-1]
+    a = 2 ** (n.bit_length() // 2)
+    left, right = (signs(m).astype(x.dtype) for m in (a, n // a))
+    return (left @ x.reshape(*x.shape[:-1], a, n // a) @ right).reshape(x.shape)
+
+
+@knock.check("1,024 numbers, and 8,192")
+def large(mine, r):
+    if max(peak(f, r(512)) for f in (mine.fwht, mine.fwht_inplace)) >= ROOM * 512:
+        return  # the check of memory says so; more numbers would take too much here
+    for n in (1024, 8192):
+        x = r(n)
+        expected = long_transform(x)
+        what = f"fwht of {n:,} numbers"
+        checks.equal(checks.call(mine.fwht, x), expected, what, tolerance=TIGHT)
+        mine.fwht_inplace(x)
+        what = f"x after fwht_inplace of {n:,} numbers"
+        checks.equal(x, expected, what, tolerance=TIGHT)
+
+
 @knock.check("twice the transform is n times x; rows of H from unit vectors")
 def twice(mine, r):
     for n in (1, 2, 32, 128):
@@ -173,7 +226,7 @@ def lengths(mine, r):
 
 @knock.check("how many additions there are")
 def additions(mine, r):
-    sizes = [2, 1, 4, 8, 16, 1024, 2 ** r.size(4, 30), 2 ** r.size(4, 30)]
+    sizes = [2, 1, 4, 8, 16, 1024, 2 ** r.size(4, 30), 2 ** r.size(4, 30), 2**40]
     found = [mine.additions(n) for n in sizes]
     for n, received in zip(sizes, found):
         count, done = 0, 1
@@ -183,14 +236,15 @@ def additions(mine, r):
             checks.count(received, count, f"additions({n})")
         except Mistake as mistake:
             raise Mistake(mistake.message, found) from None
+        text = f"additions({n}) must be a Python int; got {type(received).__name__}"
+        checks.true(type(received) is int, text, found)
 
 
 @knock.check("the rules: no product of matrices; a loop over the steps only")
 def rules(mine, r):
     for f in (mine.fwht, lambda x: (mine.fwht_inplace(x), x)[1]):
         checks.equal(f(r.ties(4) + 0.0).shape, (4,), "the shape of the result")
-    names = "matmul", "dot", "inner", "vdot", "tensordot", "einsum", "scipy", "torch"
-    checks.banned(mine, *names, "minidl")
+    checks.banned(mine, *DENSE, *HIDDEN, "scipy", "torch", "minidl")
     for node in ast.walk(ast.parse(mine.source)):
         if isinstance(node, ast.MatMult):
             raise Mistake("@ is not allowed in this knock", "@")
@@ -198,6 +252,33 @@ def rules(mine, r):
         name = f.__name__
         checks.steps(f, (r(1, 64),), (r(1, 128),), name, "pairs")
         checks.steps(f, (r(2, 16),), (r(40, 16),), name, "rows")
+
+
+@knock.check("memory for a few copies of x: 512, 4,096 and 16,384 numbers")
+def lean(mine, r):
+    for f in (mine.fwht, mine.fwht_inplace):
+        f(r(8))  # what is loaded at the first call, is loaded now
+        for n in LENGTHS:
+            used = peak(f, r(n))
+            text = f"{f.__name__} of {n:,} numbers uses {used:,} bytes: that is "
+            text += f"{used / (8 * n):.0f} times x; does x meet the rows of a matrix?"
+            much = used > 8 * ROOM * n  # a whole matrix, or its factors
+            checks.true(used < ROOM * n, text, (f.__name__, n, much))
+
+
+def peak(f, x) -> int:
+    """The most bytes that a call has allocated at one time."""
+    running = tracemalloc.is_tracing()
+    if not running:
+        tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        f(x)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not running:
+            tracemalloc.stop()
 
 
 @knock.check("2,048 numbers take less time than the dense product", late=True)
@@ -221,6 +302,18 @@ def speed(mine, r):
 
 STEP = "        pairs[..., 0, :], pairs[..., 1, :] = p + q, p - q\n"
 COPY = "    y = np.array(x)\n    fwht_inplace(y)\n    return y\n"
+STEPS = "    while h < n:\n"
+END = "        h *= 2\n"
+
+
+def inside(dtype):
+    """Whole numbers go through another dtype in fwht_inplace."""
+    begin = "    kept = x\n    if x.dtype.kind == 'i':\n"
+    return (STEPS, f"{begin}        x = x.astype({dtype})\n{STEPS}"), (
+        END,
+        END + "    kept[...] = x\n",
+    )
+
 
 knock.wrong(
     "sum used for the difference",
@@ -435,5 +528,139 @@ knock.wrong(
         "    y = np.eye(x.shape[-1], dtype=x.dtype)\n"
         "    fwht_inplace(y)\n"
         "    return (x[..., None, :] * y).sum(axis=-1, dtype=x.dtype)\n",
+    ),
+)
+for last in (512, 2048):
+    knock.wrong(
+        f"distances below {last:,}",
+        f"the steps end at a distance of {last // 2:,}; longer x need more of them",
+        (STEPS, f"    while h < min(n, {last}):\n"),
+    )
+for name, dtype in (("float64", "float"), ("float32", "np.float32")):
+    knock.wrong(
+        f"whole numbers through {name}",
+        f"fwht turns whole numbers into {name}, and large ones are rounded; add them "
+        "as they are",
+        (
+            COPY,
+            f"    y = x.astype({dtype} if x.dtype.kind == 'i' else x.dtype)\n"
+            "    fwht_inplace(y)\n"
+            "    return y.astype(x.dtype)\n",
+        ),
+    )
+    knock.wrong(
+        f"in place through {name}",
+        f"fwht_inplace turns whole numbers into {name}, and large ones are rounded; "
+        "add them as they are",
+        *inside(dtype),
+    )
+knock.wrong(
+    "whole numbers as int32",
+    "fwht_inplace works in int32, which large numbers do not fit into; keep int64",
+    *inside("np.int32"),
+)
+knock.wrong(
+    "int32 becomes int64",
+    "fwht gives int64 for all whole numbers; keep the dtype of x",
+    (
+        "    y = np.array(x)\n",
+        "    y = x.astype(np.int64) if x.dtype.kind == 'i' else np.array(x)\n",
+    ),
+)
+knock.wrong(
+    "float16 becomes float32",
+    "fwht gives float32 for float16; keep the dtype of x",
+    (
+        "    y = np.array(x)\n",
+        "    y = np.array(x, np.float32 if x.dtype == np.float16 else x.dtype)\n",
+    ),
+)
+knock.wrong(
+    "long double becomes double",
+    "fwht gives float64 for longdouble; keep the dtype of x",
+    (
+        "    y = np.array(x)\n",
+        "    y = np.array(x, float if x.dtype == np.longdouble else x.dtype)\n",
+    ),
+)
+knock.wrong(
+    "results kept for equal numbers",
+    "equal numbers get the same array again: whoever writes to one result changes the "
+    "other",
+    (
+        COPY,
+        "    key = x.shape, x.dtype.str, x.tobytes()\n"
+        "    if key not in known:\n"
+        "        y = np.array(x)\n"
+        "        fwht_inplace(y)\n"
+        "        known[key] = y\n"
+        "    return known[key]\n",
+    ),
+    ("import numpy as np\n", "import numpy as np\n\nknown = {}\n"),
+)
+knock.wrong(
+    "rows met by vecdot",
+    "np.vecdot is a dense product as well, each row of H times x; take sums and "
+    "differences",
+    (
+        COPY,
+        "    y = np.eye(x.shape[-1], dtype=x.dtype)\n"
+        "    fwht_inplace(y)\n"
+        "    return np.vecdot(x[..., None, :], y)\n",
+    ),
+)
+knock.wrong(
+    "@ by its long name",
+    "__matmul__ is what @ calls: this is a dense product, too",
+    (
+        COPY,
+        "    y = np.eye(x.shape[-1], dtype=x.dtype)\n"
+        "    fwht_inplace(y)\n"
+        "    return x.__matmul__(y)\n",
+    ),
+)
+knock.wrong(
+    "factors of H summed",
+    "H is cut into two smaller matrices, and x meets all rows of both; that is "
+    "n * sqrt(n), and the steps take n * log2(n)",
+    (
+        COPY,
+        "    n = x.shape[-1]\n"
+        "    if n < 1 or n & n - 1:\n"
+        "        raise ValueError(n)\n"
+        "    a = 1 << (n.bit_length() - 1) // 2\n"
+        "    left, right = np.eye(a, dtype=x.dtype), np.eye(n // a, dtype=x.dtype)\n"
+        "    fwht_inplace(left)\n"
+        "    fwht_inplace(right)\n"
+        "    y = x.reshape(*x.shape[:-1], a, n // a)\n"
+        "    y = (y[..., None, :] * right).sum(axis=-1, dtype=x.dtype)\n"
+        "    y = (y[..., None, :, :] * left[:, :, None]).sum(axis=-2, dtype=x.dtype)\n"
+        "    return y.reshape(x.shape)\n",
+    ),
+)
+knock.wrong(
+    "rows hidden in map",
+    "map loops over the rows, too; write one sum and one difference for all of them",
+    (
+        STEP,
+        "        many = [-1, *p.shape[-2:]]\n"
+        "        if p.size:\n"
+        "            a, b = p.reshape(many), q.reshape(many)\n"
+        "            a, b = list(map(np.add, a, b)), list(map(np.subtract, a, b))\n"
+        "            p[...] = np.reshape(a, p.shape)\n"
+        "            q[...] = np.reshape(b, q.shape)\n",
+    ),
+)
+knock.wrong(
+    "additions as a float",
+    "additions gives a float; it is a count, so a Python int",
+    ("n * (n.bit_length() - 1)", "float(n * (n.bit_length() - 1))"),
+)
+knock.wrong(
+    "additions in 32 bits",
+    "your count does not fit into 32 bits for large n; Python's own int has no end",
+    (
+        "n * (n.bit_length() - 1)",
+        "int(np.array(n).astype(np.int32) * np.int32(n.bit_length() - 1))",
     ),
 )
