@@ -221,6 +221,20 @@ def layout(mine, r):
         checks.value(f, sandwich_backward, *turned, tolerance=TIGHT)
 
 
+@knock.check("float16 and longdouble stay what they are, too")
+def dtypes(mine, r):
+    for dtype in (np.float16, np.longdouble):
+        g, x = ((r.integers(5, 2, 4) - 2).astype(dtype) for _ in "gx")
+        d = (r.integers(3, 4) + 1).astype(dtype)
+        found = {name: getattr(mine, name)(x) for name in ORACLES}
+        found["sandwich"] = mine.sandwich(x, d)
+        found["gx"], found["gd"] = mine.sandwich_backward(g, x, d)
+        kinds = [(name, str(y.dtype)) for name, y in found.items()]
+        for name, kind in kinds:
+            text = f"{name}: dtype must be {x.dtype}; got {kind}"
+            checks.true(kind == str(x.dtype), text, kinds)
+
+
 @knock.check("nothing is kept from call to call")
 def memory(mine, r):
     for name, oracle in ORACLES.items():
@@ -245,6 +259,7 @@ def memory(mine, r):
 
 INVERSE = "fwht(y) / y.shape[-1]"
 SCALED = "fwht(x) / x.shape[-1] ** 0.5"
+DOUBLE = "np.float32 if {0}.dtype == np.float32 else np.float64"
 BOTH = "return fwht(d * gv), (gv * fwht(x)).sum(axis=0)"
 
 knock.wrong(
@@ -435,4 +450,12 @@ knock.wrong(
             "return (gv * fwht(x)).sum(axis=0), fwht(d * gv)",
         ),
     ),
+)
+knock.wrong(
+    "two dtypes only",
+    "your results are float32 or float64, whatever comes in; keep the dtype, float16 "
+    "and longdouble as well",
+    (INVERSE, "(fwht(y) / y.shape[-1]).astype(" + DOUBLE.format("y") + ")"),
+    (SCALED, "(fwht(x) / x.shape[-1] ** 0.5).astype(" + DOUBLE.format("x") + ")"),
+    ("from solutions", "import numpy as np\n\nfrom solutions"),
 )
