@@ -103,8 +103,11 @@ def test_any_layout_and_kind_of_whole_numbers():
     x, e, s, g, b, p = drawn(6, 8, 2, 8)
     expected = kernels.fastfood_gradients(x, e, s, g, b, p)
     strange = [np.asfortranarray(a)[::-1][::-1] for a in (x, e, s, g, b)]
+    turned = np.asfortranarray(p)
+    back = kernels.fastfood_input(*strange[1:], turned, 8)
+    assert np.array_equal(back, kernels.fastfood_input(e, s, g, b, p, 8))
     for kind in (np.int32, np.uint8, np.int64):
-        found = kernels.fastfood_gradients(*strange, p.astype(kind))
+        found = kernels.fastfood_gradients(*strange, turned.astype(kind))
         for got, right in zip(found, expected):
             assert np.array_equal(got, right)
         y = kernels.fastfood(strange[0], *strange[2:], p.astype(kind))

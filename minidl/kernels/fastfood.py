@@ -194,7 +194,7 @@ def _ready(*arrays):
 
 def _narrow(p):
     """Places in as few bytes as they fit: they share the first cache with numbers."""
-    return p.astype(np.uint16 if p.shape[1] <= 1 << 16 else np.uint32)
+    return np.ascontiguousarray(p, np.uint16 if p.shape[1] <= 1 << 16 else np.uint32)
 
 
 def _streams(y, d):
@@ -206,7 +206,7 @@ def _streams(y, d):
 
 def _inverse(p):
     """The permutations that undo those in the rows of p: (m, d)."""
-    found = np.empty_like(p)
+    found = np.empty(p.shape, p.dtype)
     np.put_along_axis(found, p, np.arange(p.shape[1])[None], axis=1)
     return found
 
@@ -221,7 +221,7 @@ def cpu(x, s, g, b, p):
 def input_cpu(e, s, g, b, p, width):
     e, s, b = _ready(e, s, b)
     back, y = _inverse(p), empty((len(e), width), e.dtype)
-    moved = np.take_along_axis(g, back, axis=1)
+    moved = np.ascontiguousarray(np.take_along_axis(g, back, axis=1))
     back = _narrow(back)
     share(_backward, 8 * e.size, e, s, moved, b, back, y)
     return y
@@ -230,7 +230,7 @@ def input_cpu(e, s, g, b, p, width):
 def gradients_cpu(x, e, s, g, b, p):
     x, e, s, g, b = _ready(x, e, s, g, b)
     back, y = _inverse(p), empty(x.shape, x.dtype)
-    moved = np.take_along_axis(g, back, axis=1)
+    moved = np.ascontiguousarray(np.take_along_axis(g, back, axis=1))
     sums = np.zeros((max(1, min(CHUNKS, len(x))), 3, *s.shape), x.dtype)
     places = _narrow(p), _narrow(back)
     streams = _streams(y, x.shape[1])
