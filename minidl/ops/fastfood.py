@@ -188,6 +188,7 @@ def fastfood_b(x, e, s, g, permutation):
     return _gradient(3, x, e, s, g, _ones(permutation, x), permutation)
 
 
+# Written out one by one: the names say what backward reads, and so what is kept for it.
 fastfood.defvjp(
     lambda e, _y, _x, s, g, b, p: fastfood_input(e, s, g, b, p, width=_x.shape[-1]),
     lambda e, _y, x, _s, g, b, p: fastfood_s(x, e, g, b, p),
