@@ -22,7 +22,8 @@ Each l[i] belongs to a vector of its own, drawn apart from all others and from g
 vector itself is not needed. Its squared length follows the chi-square distribution with
 d degrees of freedom. Take care not to forget the root.
 
-All numbers of B, Pi and G are independent of each other, too.
+All numbers of B, Pi and G are independent of each other, too, also where one is drawn
+right after another.
 
 The parts without H are S G Pi B. A product is read from right to left, so x meets B
 first. A permutation is kept as a list of where the numbers come from:
@@ -46,7 +47,7 @@ Source: Le, Sarlos and Smola, "Fastfood: approximating kernel expansions in logl
 time", ICML 2013.
 Checked: means, shares and independence over many draws, with bounds that chance does
 not reach; the same numbers for the same seed; S for a g that is scaled; the products
-against loops, and that they are each other's transpose; float32; views.
+against loops, and that they are each other's transpose; other dtypes; views.
 """
 
 import numpy as np
@@ -80,9 +81,9 @@ def random_gaussian(d, rng):
 
 
 def random_lengths(g, rng):
-    """The diagonal s of S for a given g: s[i] = l[i] / |g|, float64.
+    """The diagonal s of S for a given g: s[i] = l[i] / |g|, float64 for any g.
 
-    g may be any numbers that are not all 0; it does not change.
+    g may be any numbers that are not all 0, float32 as well; it does not change.
 
     Shapes: g and result (d,).
     """

@@ -1,8 +1,10 @@
 """Grader of k045: the random parts of Fastfood.
 
 Nothing is compared with given random numbers: what is drawn may be drawn in any way. A
-mean may be six standard errors off, a share of a distribution by DISTANCE / sqrt(n);
-each is passed by chance less than once in 10^7 runs.
+mean may be six standard errors off, a share of a distribution by DISTANCE / sqrt(n).
+Some 170 means and 9 distributions are looked at: a right answer fails any of them less
+than once in 10^6 runs. What differs from a right answer by less passes: signs of which
+51 % are 1, normal numbers whose mean is 0.05, the sum of twelve uniform numbers.
 """
 
 import math
@@ -223,6 +225,138 @@ def lengths(mine, r):
     rng = generator(r)
     found = [drawn(f, 3, rng, g) * math.sqrt(g @ g) for g in r(250, 3)]
     mean(np.square(found), 3, f"{what}: (s[i] * |g|)**2, d = 3", math.sqrt(6))
+
+
+@knock.check("S: lengths for 1, 3 and 32 numbers, each of its own")
+def more_lengths(mine, r):
+    f, what = mine.random_lengths, "random_lengths(g, rng)"
+    for d, count in ((1, 1500), (3, 700)):
+        rng, g = generator(r), r(d)
+        size = np.array([drawn(f, d, rng, g) for _ in range(count)]) * math.sqrt(g @ g)
+        text = f"{what}: the shares of s[i] * |g|, d = {d}"
+        distribution(size, lambda x, d=d: chi(x, d), text)
+    for d, count in ((2, 1500), (8, 500), (32, 300)):
+        rng, g = generator(r), r(d)
+        size = np.array([drawn(f, d, rng, g) for _ in range(count)]) * math.sqrt(g @ g)
+        share = chi_square(size**2, d) - 0.5  # uniform, variance 1 / 12
+        pairs = (share.sum(axis=1) ** 2 - (share**2).sum(axis=1)) * 12
+        spread = math.sqrt(d * (d - 1) * 2)  # of pairs of independent numbers
+        text = f"{what}: how all pairs s[i] and s[j] go together, d = {d}"
+        mean(pairs / spread, 0, text, 1)
+        sums = share.sum(axis=1) * math.sqrt(12 / d)
+        text = f"{what}: how all s[i] go with all of the draw before, d = {d}"
+        mean(sums[1:] * sums[:-1], 0, text, 1)
+    g = r(5)
+    drawn(f, 5, generator(r), g.astype(np.float32))
+    drawn(f, 5, generator(r), np.array([0, 0, 1.5, 0, -2]))
+
+
+def chi(x, d):
+    """The shares of lengths below each x, for d = 1 and d = 3."""
+    below = np.array([math.erf(a / math.sqrt(2)) for a in x])
+    return below - (d == 3) * np.sqrt(2 / math.pi) * x * np.exp(-x * x / 2)
+
+
+@knock.check("B, Pi and G, drawn one after another, do not depend on each other")
+def together(mine, r):
+    d, count = 8, 150
+    for first in ("b", "p", "g"):
+        rng = generator(r)
+        draw = {
+            "b": lambda rng=rng: drawn(mine.random_signs, d, rng),
+            "p": lambda rng=rng: 2.0 * drawn(mine.random_permutation, d, rng) - d + 1,
+            "g": lambda rng=rng: drawn(mine.random_gaussian, d, rng),
+        }
+        order = [first, *(name for name in "gpb" if name != first)]
+        order += order[::-1]
+        rows = [[draw[name]() for name in order] for _ in range(count)]
+        for i in range(len(order)):
+            for j in range(i):
+                if order[i] == order[j]:
+                    continue
+                a, b = (np.array([row[k] for row in rows]) for k in (j, i))
+                names = f"{order[j]}, then {order[i]}"
+                compare(a, b, names, order)
+
+
+def compare(a, b, names, order):
+    """Neither the signs, the parities nor the orders of two parts may go together."""
+    d = a.shape[1]
+    for way, change in (("signs", np.sign), ("parities", parity), ("orders", ordered)):
+        x, y = change(a), change(b)
+        text = f"the {way} of {names}, drawn in the order {' '.join(order)}"
+        mean((x * y).sum(axis=1) / math.sqrt(d), 0, text, 1.1)
+
+
+def parity(a):
+    """1 and -1 in turn for whole numbers that are 2 apart; signs for all others."""
+    whole = (a == np.round(a)).all() and abs(a).max() > 1
+    return 1 - 2 * ((a - a.min()) // 2 % 2) if whole else np.sign(a)
+
+
+def ordered(a):
+    """For whole numbers, where small and large ones lie; signs for all others."""
+    whole = (a == np.round(a)).all() and abs(a).max() > 1
+    return np.sign(2 * np.argsort(a, axis=1) - a.shape[1] + 1) if whole else np.sign(a)
+
+
+@knock.check("long draws are never equal, nor do they repeat within")
+def repeats(mine, r):
+    rng, d = generator(r), 64
+    for name in ("random_signs", "random_gaussian", "random_permutation"):
+        f = getattr(mine, name)
+        found = {drawn(f, d, rng).tobytes() for _ in range(400)}
+        text = f"{name}({d}, rng): of 400 draws only {len(found)} differ"
+        checks.true(len(found) == 400, text, (name, len(found) < 150))
+    g = drawn(mine.random_gaussian, 4000, rng)
+    count = len(np.unique(g))
+    text = f"random_gaussian(4000, rng): only {count} of the numbers differ"
+    checks.true(count == 4000, text, ("within", count // 500))
+    g = drawn(mine.random_gaussian, 40000, rng)
+    share, text = math.erfc(3 / math.sqrt(2)), "random_gaussian: the share beyond 3"
+    mean(abs(g) > 3, share, text, math.sqrt(share * (1 - share)))
+
+
+@knock.check("B: one sign and two; Pi: three, four and 128 places", points=2)
+def small(mine, r):
+    rng, f, what = generator(r), mine.random_signs, "random_signs"
+    found = many(f, 600, 1, rng)
+    mean(found, 0, f"{what}(1, rng)", 1)
+    found = many(f, 600, 2, rng)
+    mean(found.prod(axis=1), 0, f"{what}(2, rng): b[0] * b[1]", 1)
+    f, what = mine.random_permutation, "random_permutation"
+    found = many(f, 1500, 3, rng)
+    up = (found[:, 0] < found[:, 1]) * 1.0 + (found[:, 1] < found[:, 2])
+    up += found[:, 0] < found[:, 2]
+    mean(up, 1.5, f"{what}(3, rng): how many pairs are in order", math.sqrt(11 / 12))
+    share = (found == np.arange(3)).all(axis=1)
+    mean(share, 1 / 6, f"{what}(3, rng): the share of 0 1 2", math.sqrt(5) / 6)
+    d = 128
+    p = many(f, 60, d, rng)
+    steps = np.sort(np.diff(p, axis=1) % d, axis=1)
+    same = (np.diff(steps, axis=1) == 0).mean()
+    text = f"{what}({d}, rng): the steps in the list are nearly all the same"
+    checks.true(same < 0.9, text, "one step")
+    text = f"{what}({d}, rng): the share of numbers that stay in their half"
+    stay = ((p < d // 2) == (np.arange(d) < d // 2)).mean(axis=1)
+    mean(stay, 0.5, text, 0.5 / math.sqrt(d - 1))
+    d = 4000
+    rising = (np.diff(many(f, 4, d, rng), axis=1) > 0).sum(axis=1)
+    text = f"{what}({d}, rng): how often the next number is larger"
+    mean(rising, (d - 1) / 2, text, math.sqrt((d + 1) / 12))
+
+
+@knock.check("apply and its transpose: 300 places, float16 and longdouble")
+def wide(mine, r):
+    for f, oracle in ((mine.apply, apply), (mine.apply_transposed, apply_transposed)):
+        args = r(1, 300), *parts(r, 300)
+        checks.value(f, oracle, *args, tolerance=TIGHT, again=False)
+        for dtype in (np.float16, np.longdouble):
+            x, s, g, p, b = r(2, 4), *parts(r, 4)
+            x, s, g, b = (a.astype(dtype) for a in (x, s, g, b))
+            kind = f(x, s, g, p, b).dtype
+            text = f"{f.__name__}: dtype must be {x.dtype}; got {kind}"
+            checks.true(kind == x.dtype, text, (f.__name__, str(x.dtype), str(kind)))
 
 
 @knock.check("S: three times as large a g, or another order of it")
@@ -637,4 +771,101 @@ knock.wrong(
     "always float64",
     "the transpose gives float64 for float32; keep the dtype",
     ("    u = np.empty_like(y)\n", "    u = np.empty(y.shape)\n"),
+)
+KEPT = ("import numpy as np\n", "import numpy as np\n\nknown = {}\n")
+STORED = (
+    f"    return {NORMAL}\n",
+    f"    known[d] = {NORMAL}\n    return known[d].copy()\n",
+)
+knock.wrong(
+    "signs of the last g",
+    "your signs are those of the last g; B is drawn on its own",
+    (f"return {SIGNS}", f"return np.sign(known[d]) if d in known else {SIGNS}"),
+    STORED,
+    KEPT,
+)
+knock.wrong(
+    "order of the last g",
+    "your list sorts the last g; Pi is drawn on its own",
+    (f"return {ORDER}", f"return np.argsort(known[d]) if d in known else {ORDER}"),
+    STORED,
+    KEPT,
+)
+knock.wrong(
+    "lengths with a common part",
+    "your lengths share a part of their vectors; every vector is drawn on its own",
+    (
+        LENGTHS,
+        "np.sqrt(rng.chisquare(1) * (len(g) > 1) + rng.chisquare(max(len(g) - 1, 1), "
+        "len(g))) / np.linalg.norm(g)",
+    ),
+)
+knock.wrong(
+    "one length for all from 16 on",
+    "for 16 numbers and more all rows get the same length; each has its own",
+    (
+        LENGTHS,
+        "np.sqrt(rng.chisquare(len(g), len(g) if len(g) < 16 else 1)) * np.ones(len(g))"
+        " / np.linalg.norm(g)",
+    ),
+)
+knock.wrong(
+    "no chance for one number",
+    "for d = 1 your length is always 1; it is random there, too",
+    (LENGTHS, f"{LENGTHS} if len(g) > 1 else 1 / abs(g.astype(float))"),
+)
+knock.wrong(
+    "lengths in the dtype of g",
+    "your lengths have the dtype of g; float64 is wanted for float32, too",
+    (LENGTHS, f"({LENGTHS}).astype(g.dtype)"),
+)
+knock.wrong(
+    "a thousand draws of g",
+    "there are only 1,000 different g: a seed is drawn out of so few; draw from rng",
+    (NORMAL, "np.random.default_rng(rng.integers(1000)).standard_normal(d)"),
+)
+knock.wrong(
+    "a thousand draws of signs",
+    "there are only 1,000 different b: a seed is drawn out of so few; draw from rng",
+    (SIGNS, "np.random.default_rng(rng.integers(1000)).choice([-1.0, 1.0], d)"),
+)
+knock.wrong(
+    "rounded",
+    "your numbers for G are rounded, so many of them are equal",
+    (NORMAL, "np.round(rng.standard_normal(d), 1)"),
+)
+knock.wrong(
+    "repeated after 512",
+    "your g repeats after 512 numbers; draw all d of them",
+    (NORMAL, "np.resize(rng.standard_normal(min(d, 512)), d)"),
+)
+knock.wrong(
+    "one sign is always 1",
+    "for d = 1 your sign is always the same; 1 and -1 are equally likely",
+    (SIGNS, "rng.choice([-1.0, 1.0], d) if d > 1 else np.ones(1)"),
+)
+knock.wrong(
+    "shuffled in blocks",
+    "your list is shuffled in blocks of 64; every number may go to any place",
+    (
+        f"    return {ORDER}\n",
+        "    p = np.arange(d)\n"
+        "    for i in range(0, d, 64):\n"
+        "        rng.shuffle(p[i : i + 64])\n"
+        "    return p\n",
+    ),
+)
+knock.wrong(
+    "places in eight bits",
+    "apply reads the places as uint8, which ends at 255; d may be larger",
+    (APPLY, "return s * g * (b * x)[:, p.astype(np.uint8)]"),
+)
+knock.wrong(
+    "two dtypes only",
+    "apply gives float32 or float64, whatever comes in; keep the dtype of x",
+    (
+        APPLY,
+        "return (s * g * (b * x)[:, p]).astype(\n"
+        "        np.float32 if x.dtype == np.float32 else np.float64\n    )",
+    ),
 )
