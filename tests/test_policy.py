@@ -107,7 +107,7 @@ def test_a_policy_learns_the_best_arm():
     """Three arms; the second pays most on average, but not always."""
     logits = Tensor(np.zeros(3), True)
     optimizer = minidl.optim.Adam([logits], 0.1)
-    baseline, rng = policy.MovingBaseline(0.9), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(200):
         rows = logits.reshape(1, 3) * Tensor(np.ones((16, 1)))
         choice = policy.draw_categorical(rows)
@@ -115,8 +115,8 @@ def test_a_policy_learns_the_best_arm():
         reward = Tensor((rng.random(16) < pays).astype(float))
         log_prob = policy.categorical_log_prob(rows, choice)
         entropy = policy.categorical_entropy(rows)
-        before = baseline.update(reward)
-        loss = policy.reinforce(log_prob, reward, before, entropy, 0.01)
+        baseline = policy.others_mean(reward)
+        loss = policy.reinforce(log_prob, reward, baseline, entropy, 0.01)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -133,11 +133,27 @@ def test_neither_rewards_nor_baselines_pass_a_gradient():
     assert_close(log_prob.grad.data, expected, "float64", "gradient")
 
 
-def test_the_moving_baseline():
-    b = policy.MovingBaseline(0.5)
-    assert b.update(Tensor(np.array([1.0, 3.0]))) == 2.0  # nothing came before
-    assert b.update(Tensor(np.array([4.0]))) == 2.0
-    assert b.value == 3.0
+def test_the_mean_of_the_others():
+    reward = Tensor(np.array([[1.0, 0.0], [3.0, 0.0], [8.0, 6.0]]), True)
+    baseline = policy.others_mean(reward)
+    assert baseline.data.tolist() == [[5.5, 3.0], [4.5, 3.0], [2.0, 0.0]]
+    assert not baseline.requires_grad
+    assert policy.others_mean(Tensor(np.array([7.0]))).data.tolist() == [0.0]
+
+
+def test_the_mean_of_the_others_leaves_the_gradient_its_mean():
+    """All 2^3 draws of three examples, each as often as it is likely."""
+    p = Tensor(np.array([0.2, 0.5, 0.7]), True)
+    total, pays = np.zeros(3), np.array([[0.0, 2.0], [1.0, -1.0], [3.0, 4.0]])
+    for draw in itertools.product((0, 1), repeat=3):
+        u = Tensor(np.array(draw, float))
+        reward = Tensor(pays[range(3), draw])
+        log_prob = policy.bernoulli_log_prob(p.reshape(3, 1), u.reshape(3, 1))
+        loss = policy.reinforce(log_prob, reward, policy.others_mean(reward))
+        p.grad = None
+        loss.backward()
+        total += np.prod(np.where(draw, p.data, 1 - p.data)) * p.grad.data
+    assert_close(total, -(pays[:, 1] - pays[:, 0]) / 3, "float64", "gradient")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +170,6 @@ def test_the_moving_baseline():
         (lambda v: policy.reinforce(v(2), v(3)), r"reward must be \(2,\); got \(3,\)"),
         (lambda v: policy.reinforce(v(2), v(2), beta=-1), "beta must be a number in"),
         (lambda v: policy.reinforce(v(2), v(2), beta=0.1), "entropy must be given"),
-        (lambda v: policy.MovingBaseline(1.5), "decay must be a number in"),
         (
             lambda v: policy.bernoulli_entropy(Tensor(np.array([1, 0]))),
             "p must be probabilities, floats; got int64",

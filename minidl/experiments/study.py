@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from .. import data, files, nn, optim, random
-from .. import functional as F
 from ..errors import ArgumentError, MinidlWarning
 from ..tensor import Tensor
 from ..train.evaluation import evaluate
@@ -160,7 +159,7 @@ def fit(build, images: data.Dataset, seed: int, epochs: int, lr: float, batch: i
         for module in model.modules():
             module.start_epoch(epoch, epochs)
         for x, y in loader.epoch(epoch):
-            loss = F.cross_entropy(model(Tensor(x)), Tensor(y))
+            _, loss = model.objective(Tensor(x), Tensor(y))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -17,6 +17,7 @@ from .activation import (
 from .blocks import conv_bn, scaled
 from .container import Concat, ModuleList, Residual, Sequential
 from .conv import Conv2d, ConvTranspose2d
+from .dispatch import dispatch
 from .linear import Embedding, Linear
 from .module import Module
 from .norm import BatchNorm2d, Dropout, LayerNorm
@@ -29,6 +30,7 @@ from .pool import (
     MaxPool2d,
     Upsample,
 )
+from .recurrent import LSTMCell
 from .state import Parameter
 from .summary import Count, Summary, count, summary
 
@@ -48,6 +50,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2d",
     "Identity",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -68,6 +71,7 @@ __all__ = [
     "Upsample",
     "conv_bn",
     "count",
+    "dispatch",
     "init",
     "scaled",
     "summary",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from .. import backend
+from .. import functional as F
 from ..errors import ArgumentError, DtypeError, MinidlError
 from ..tensor import Tensor
 from .state import Difference, Parameter, load
@@ -190,6 +191,17 @@ class Module:
     def eval(self) -> "Module":
         """Evaluation mode: dropout off, running statistics used."""
         return self.train(False)
+
+    def objective(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits, loss) of a batch in training: the loss is their cross-entropy.
+
+        A model that is trained by another loss says so here. The logits are what its
+        training accuracy is counted from.
+
+        Shapes: x (N, ...), y (N,) whole numbers, logits (N, classes), loss ().
+        """
+        logits = self(x)
+        return logits, F.cross_entropy(logits, y)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Called before each of ``epochs`` rounds of training, counted from 0.

@@ -119,21 +119,15 @@ def reinforce(
     return loss - F.mean(entropy) * beta
 
 
-class MovingBaseline:
-    """The running mean of rewards: ``b = decay b + (1 - decay) mean(R)``.
+def others_mean(reward: Tensor) -> Tensor:
+    """A baseline for each reward: the mean of all others, ``(sum R - R_n) / (N - 1)``.
 
-    The first rewards are taken as they are.
+    It does not know the choice that it is the baseline of, so the gradient keeps its
+    mean. One reward has no others: 0.
 
-    Raises: ArgumentError unless 0 <= decay <= 1.
+    Shapes: reward (N, ...), the result too: a constant.
     """
-
-    def __init__(self, decay: float = 0.95):
-        self.decay = number("MovingBaseline", "decay", decay, 0, 1)
-        self.value: float | None = None
-
-    def update(self, reward: Tensor) -> float:
-        """Take rewards in and return the baseline from before them, to be used now."""
-        mean = float(F.mean(reward.detach()).item())
-        before = mean if self.value is None else self.value
-        self.value = self.decay * before + (1 - self.decay) * mean
-        return before
+    reward = reward.detach()
+    if reward.shape[0] == 1:
+        return reward * 0
+    return (F.sum(reward, 0, keepdim=True) - reward) / (reward.shape[0] - 1)

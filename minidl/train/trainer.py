@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from .. import backend, data, files, models, random, storage
-from .. import functional as F
 from ..errors import ArgumentError, CheckpointError, MinidlError
 from ..tensor import Tensor
 from .config import OPTIMIZERS, SCHEDULES, Config, config_of, load_data
@@ -82,8 +81,7 @@ class Trainer:
         """One optimiser step on a batch; its loss and hits go to the epoch's record."""
         device = self.config.device
         images, labels = (Tensor(backend.asarray(a, None, device)) for a in (x, y))
-        logits = self.model(images)
-        loss = F.cross_entropy(logits, labels)
+        logits, loss = self.model.objective(images, labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
