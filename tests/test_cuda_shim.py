@@ -107,3 +107,13 @@ def test_a_fault_does_not_write():
     y = np.zeros(4, "float32")
     with pytest.raises(Fault, match="element 4 of argument 1, which has 4"):
         RawKernel(COPY.replace("y[i]", "y[i + 1]"), "copy")((1,), (32,), (x, y, n))
+
+
+def test_an_array_that_is_read_only_may_be_read_and_not_written():
+    fixed, y = x.copy(), np.zeros(4, "float32")
+    fixed.flags.writeable = False
+    RawKernel(COPY, "copy")((1,), (32,), (fixed, y, n))
+    assert np.array_equal(y, x)
+    with pytest.raises(Fault, match="copy: writes to an array that is read-only"):
+        RawKernel(COPY, "copy")((1,), (32,), (x + 1, fixed, n))
+    assert np.array_equal(fixed, x)

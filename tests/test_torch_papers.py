@@ -5,6 +5,7 @@ import pytest
 
 import minidl
 from minidl import models
+from minidl.papers.routing_network import Router
 from minidl.papers.shake_shake import ShakeShake
 from minidl.samples import Draw
 from minidl.tensor import Tensor
@@ -27,6 +28,8 @@ def test_a_model_equals_its_twin(name, training):
     for layer in ours.modules():
         if isinstance(layer, ShakeShake):
             layer.mode = ("even", "even")  # what is drawn is each library's own
+        if isinstance(layer, Router):  # certain, so that nothing is
+            layer.table.data[...] = np.eye(5)[np.arange(15).reshape(5, 3) % 4]
     theirs = twin.twin(ours).double().train(training)
     twin.copy_state(ours, theirs)
     x, g = r(3, 2, 16, 17), r(3, 5)
@@ -40,8 +43,11 @@ def test_a_model_equals_its_twin(name, training):
     assert_close(a.grad.data, tx.grad.numpy(), "float64", "gradient of x")
     named = dict(theirs.named_parameters())
     for path, p in ours.named_parameters():
-        found, expected = p.grad.data, named[path].grad.numpy()
-        assert_close(found, expected, "float64", f"gradient of {path}")
+        expected = named[path].grad
+        if p.grad is None:  # a part that this batch did not need
+            assert expected is None or not expected.any(), path
+            continue
+        assert_close(p.grad.data, expected.numpy(), "float64", f"gradient of {path}")
     state = theirs.state_dict()
     for path, buffer in ours.named_buffers():
         assert_close(buffer.data, state[path].numpy(), "float64", path)

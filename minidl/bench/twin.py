@@ -30,6 +30,7 @@ LEAVES = {
     "ELU": lambda m: (m.alpha,),
     "Flatten": lambda m: (m.start_dim, m.end_dim),
     "Identity": lambda m: (),
+    "LSTMCell": lambda m: (m.input_size, m.hidden_size),
     "Linear": lambda m: (m.in_features, m.out_features, m.bias is not None),
     "MaxPool2d": lambda m: (
         m.kernel_size,
@@ -114,6 +115,97 @@ def _thinned(twin, x):
     return x[..., :: twin.stride, :: twin.stride]
 
 
+def _run_or_skip(block, x, keep):
+    keep = keep[:, None, None, None]
+    return keep * block(x) + (1 - keep) * block.shortcut(x)
+
+
+def _shortcut(twin, x):
+    import torch
+
+    s, more = twin.stride, twin.out - twin.channels
+    return torch.nn.functional.pad(x[:, :, ::s, ::s], (0, 0, 0, 0, 0, more))
+
+
+def _block(twin, x):
+    return (twin.body(x) + twin.shortcut(x)).relu()
+
+
+def _resnet(twin, x, keep=None):
+    x = twin.stem(x)
+    for i, block in enumerate(twin.blocks.children()):
+        x = block(x) if keep is None else _run_or_skip(block, x, keep[:, i])
+    return twin.head(x)
+
+
+def _feed_forward_gate(twin, x, state=None):
+    return twin.score(twin.look(x)).sigmoid()[:, 0], None
+
+
+def _recurrent_gate(twin, x, state=None):
+    state = twin.memory(twin.embed(x.mean(dim=(2, 3))), state)
+    return twin.score(state[0]).sigmoid()[:, 0], state
+
+
+def _skip_net(twin, x):
+    """The supervised stage's pass: straight through the gates while training."""
+    first, *others = twin.net.blocks.children()
+    x, state = first(twin.net.stem(x)), None
+    for gate, block in zip(twin.gates.children(), others):
+        p, state = gate(x, state)
+        g = (p > 0.5).to(p.dtype)
+        g = g + p - p.detach() if twin.training else g
+        x = _run_or_skip(block, x, g)
+    return twin.net.head(x)
+
+
+def _drop_policy(twin, x):
+    return twin.net(x).sigmoid()
+
+
+def _block_drop(twin, x):
+    keep = (twin.policy(x).detach() >= 0.5) | (twin.fixed > 0)
+    return twin.net(x, keep.to(x.dtype))
+
+
+def _written_kernel(twin, in_ratio, out_ratio):
+    weight = twin.first.weight
+    encoded = weight.new_tensor([[in_ratio, out_ratio]])
+    return twin.second(twin.first(encoded).relu()).reshape(twin.size)
+
+
+def _own_kernel(twin, in_ratio, out_ratio):
+    return twin.weight
+
+
+def _cropped_net(twin, x):
+    """With all its channels."""
+    import torch
+
+    layers = twin.kernels.children(), twin.norms.children(), twin.strides
+    for kernel, norms, stride in zip(*layers):
+        x = torch.nn.functional.conv2d(x, kernel(1.0, 1.0), None, stride, 1)
+        x = list(norms.children())[-1](x).relu()
+    return twin.head(x.mean(dim=(2, 3)))
+
+
+def _meta_pruned(twin, x):
+    return twin.writer(x)
+
+
+def _routing_network(twin, x):
+    """The likeliest ways."""
+    import torch
+
+    h, outputs = twin.trunk(x), []
+    for task in twin.router.table.argmax(-1).tolist():
+        y = h
+        for blocks, a in zip(twin.layers.children(), task):
+            y = list(blocks.children())[a](y)
+        outputs.append(y)
+    return torch.cat(outputs, 1)
+
+
 def _fastfood(twin, x):
     import torch
 
@@ -150,6 +242,20 @@ def _same_max_pool(twin, x):
 # ``forward`` of modules whose own would call minidl's functions.
 FORWARDS = {
     "Attention": _attention,
+    "Block": _block,
+    "BlockDrop": _block_drop,
+    "CroppedNet": _cropped_net,
+    "FeedForwardGate": _feed_forward_gate,
+    "MetaPruned": _meta_pruned,
+    "OwnKernel": _own_kernel,
+    "Policy": _drop_policy,
+    "RecurrentGate": _recurrent_gate,
+    "ResNet": _resnet,
+    "Router": None,  # a table alone
+    "RoutingNetwork": _routing_network,
+    "Shortcut": _shortcut,
+    "SkipNet": _skip_net,
+    "WrittenKernel": _written_kernel,
     "CondConv2d": _cond_conv,
     "CondLinear": _cond_linear,
     "DynamicConv2d": _cond_conv,
@@ -168,7 +274,7 @@ FORWARDS = {
 }
 
 
-def twin(module: Module, shift: str = "depthwise", device: str = "cpu"):
+def twin(module: Module, shift="depthwise", device="cpu", made: dict | None = None):
     """A torch.nn.Module of the same layers under the same names, freshly initialised.
 
     ``shift`` is how a shift is written, see `peers.SHIFTS`, and ``device`` where it
@@ -176,12 +282,19 @@ def twin(module: Module, shift: str = "depthwise", device: str = "cpu"):
 
     Raises: ArgumentError for a layer that has no counterpart.
     """
+    made = {} if made is None else made  # a module that is shared stays so
+    if module not in made:
+        made[module] = _twin(module, shift, device, made)
+    return made[module]
+
+
+def _twin(module, shift, device, made):
     import torch
 
     kind = type(module).__name__
     if kind in LEAVES:
         return getattr(torch.nn, kind)(*LEAVES[kind](module))
-    children = {k: twin(m, shift, device) for k, m in module.named_children()}
+    children = {k: twin(m, shift, device, made) for k, m in module.named_children()}
     if kind == "Sequential":
         other = torch.nn.Sequential()
     elif kind in FORWARDS or children:

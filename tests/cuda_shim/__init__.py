@@ -168,7 +168,10 @@ class RawKernel:
             ctypes.byref(offset),
         )
         for given, copy in back:
-            given[...] = copy
+            if given.flags.writeable:
+                given[...] = copy
+            elif given.tobytes() != copy.tobytes():
+                raise Fault(f"{self.name}: writes to an array that is read-only")
         if message:
             place = self._line(path, offset.value)
             raise Fault(f"{self.name}: {message.decode()}{place}")

@@ -7,7 +7,6 @@ import lookalike
 import pytest
 
 import minidl
-from minidl import functional as F
 from minidl import models, nn
 from minidl.papers import (
     active_shift,
@@ -17,6 +16,7 @@ from minidl.papers import (
     interleaved_group_conv,
     random_features,
     random_projection,
+    resnet,
     shift,
     squeeze_excitation,
     xception,
@@ -29,8 +29,24 @@ PAPERS = sorted(set(models.MODELS) - {"mlp", "lenet"})
 # The smallest images that a model takes: here every thread of a kernel takes its turn.
 SIZES = {name: (16, 17) for name in PAPERS if "fastfood" in name or "svd" in name}
 SIZES |= {"lenet-reference": (16, 17), "xception": (8, 9)}
+
+
+class Remembering(nn.Module):
+    """Two steps of an LSTM over an image's rows of channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.LSTMCell(6, 4)
+
+    def forward(self, x):
+        first, second = x[:, :, 0, 0], x[:, :, 1, 1]
+        return self.cell(second, self.cell(first))[0]
+
+
 LAYERS = {
     "shift": lambda: shift.Shift2d(6),
+    "residual block": lambda: resnet.Block(6, 8, 2),
+    "lstm": Remembering,
     "csc": lambda: shift.csc(6, 4, 2, 2),
     "csc preactivation": lambda: shift.csc(6, 4, 2, 2, order="preactivation"),
     "sc2": lambda: shift.sc2(6, 4, 2),
@@ -97,27 +113,70 @@ def test_the_host_reads_how_far_an_active_shift_goes(cuda):
     assert cuda is None or waits == 2  # alpha and beta
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_a_training_step_agrees_and_does_not_wait(cuda, name):
-    losses, size = {}, SIZES.get(name, (4, 5))
+def train(net, size, device, steps=2):
+    """Losses of some steps, still on the device."""
+    optimizer = minidl.optim.SGD(net.parameters(), 0.01, momentum=0.9)
+    x = Tensor(Draw(3)(2, 1, *size)).to(device)
+    y = Tensor(Draw(4).integers(3, 2)).to(device)
+    seen = []
+    for _ in range(steps):
+        _, loss = net.objective(x, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seen.append(loss)
+    return seen
+
+
+def compare_training(cuda, name, size, epoch=0):
+    """Both devices train alike; returns how often the host waited for the GPU."""
+    losses, waits = {}, 0
     for device in ("cpu", "cuda"):
         minidl.manual_seed(2)
         net = models.create(name, (1, *size), 3).to("float64").to(device)
-        optimizer = minidl.optim.SGD(net.parameters(), 0.01, momentum=0.9)
-        x = Tensor(Draw(3)(2, 1, *size)).to(device)
-        y = Tensor(Draw(4).integers(3, 2)).to(device)
-        seen = []
-        for _ in range(2):
-            loss = F.cross_entropy(net(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            seen.append(loss)
-        if device == "cuda" and cuda is not None:
-            assert lookalike.syncs == []
+        for i in {0, epoch // 2, epoch}:
+            net.start_epoch(i, 10)
+        if cuda is not None:
+            lookalike.syncs.clear()
+        seen = train(net, size, device)
+        waits = 0 if cuda is None else len(lookalike.syncs)
         losses[device] = [float(v.cpu().item()) for v in seen]
         assert all(p.device == device for p in net.parameters())
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=1e-9)
+    return waits
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_training_step_agrees_and_does_not_wait(cuda, name):
+    waits = compare_training(cuda, name, SIZES.get(name, (4, 5)))
+    assert waits == 0 or name == "routing"  # its table is kept by the host
+
+
+@pytest.mark.parametrize(
+    "name, epoch, waits",
+    [
+        ("skipnet", 9, False),
+        ("blockdrop", 6, True),  # blocks are left out, and the host has to know which
+        ("blockdrop", 9, True),
+        ("metapruning", 3, True),  # candidates are bred by the host
+        ("metapruning", 9, False),
+    ],
+)
+def test_later_stages_of_training_agree(cuda, name, epoch, waits):
+    waited = compare_training(cuda, name, (4, 5), epoch)
+    assert cuda is None or (waited > 0) == waits
+
+
+@pytest.mark.parametrize("name", ["skipnet", "blockdrop", "metapruning", "routing"])
+def test_results_agree_out_of_training(cuda, name):
+    found = []
+    for device in ("cpu", "cuda"):
+        minidl.manual_seed(2)
+        net = models.create(name, (1, 5, 6), 3).to("float64").to(device)
+        if name == "blockdrop":
+            net.allow(4)
+        found.append(net.eval()(Tensor(Draw(3)(4, 1, 5, 6)).to(device)).cpu().data)
+    assert_close(found[1], found[0], "float64", "logits")
 
 
 def test_all_layers_are_modules():
