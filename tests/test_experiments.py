@@ -56,6 +56,55 @@ def test_what_the_seed_does_to_both_cancels():
     assert study.difference(outcome("a", 3, 5), outcome("b", 1))[0] == 2  # stopped
 
 
+def test_a_claim_about_losses():
+    a, b = outcome("a", 1, 1, 1), outcome("b", 9, 9, 9)
+    a.losses, b.losses = [0.1, 0.2, 0.3], [0.4, 0.5, 0.7]
+    claim = Claim("It is learned better.", "a", "b", loss=True)
+    word, figures = study.verdict(claim, {"a": a, "b": b})
+    assert word == "supported"
+    assert figures == "a 0.200, b 0.533: -0.333 +- 0.033 over 3 seeds"
+    other = Claim("The other way.", "b", "a", loss=True)
+    assert study.verdict(other, {"a": a, "b": b})[0] == "contradicted"
+
+
+def test_a_variant_may_have_images_of_its_own(tmp_path):
+    seen = []
+
+    def few(images, seed):
+        seen.append(seed)
+        return replace(images, x_train=images.x_train[:9], y_train=images.y_train[:9])
+
+    def build(shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+    batches = []
+
+    class Counted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = build(None, 2)
+
+        def forward(self, x):
+            batches.append((x.shape[0], self.training))
+            return self.inner(x)
+
+    experiment = Experiment(
+        "own",
+        "?",
+        "nobody",
+        (Variant("own", lambda shape, classes: Counted(), images=few),),
+        (),
+        epochs=1,
+        seeds=2,
+        batch=4,
+    )
+    study.run(experiment, images(), tmp_path)
+    assert seen == [0, 1]
+    trained = [n for n, training in batches[1:] if training]  # the first was counted
+    assert trained == [4, 4, 1] * 2
+    assert sum(n for n, training in batches if not training) >= 2 * len(images().x_test)
+
+
 def images(count=64):
     """Two classes that brightness tells apart."""
     rng = np.random.default_rng(0)

@@ -1,12 +1,20 @@
 """All experiments by name."""
 
 from ..errors import unknown_name
-from . import efficient_conv, fastfood
+from . import conditional_nets, dynamic_conv, efficient_conv, fastfood, regularisation
 from .measurement import Measurement
 from .study import Experiment
 
 EXPERIMENTS: dict[str, Experiment | Measurement] = {
-    e.name: e for e in efficient_conv.EXPERIMENTS + fastfood.EXPERIMENTS
+    e.name: e
+    for family in (
+        efficient_conv,
+        fastfood,
+        dynamic_conv,
+        conditional_nets,
+        regularisation,
+    )
+    for e in family.EXPERIMENTS
 }
 
 

@@ -28,13 +28,15 @@ class Variant:
     """One of the models compared: ``build(shape, classes)``, shape (C, H, W).
 
     One that comes ``after`` another is made of the other's trained model instead, by
-    ``build(model)``, and trained for ``epochs`` more, which may be 0.
+    ``build(model)``, and trained for ``epochs`` more, which may be 0. ``images(images,
+    seed)`` are what it is given in place of the experiment's.
     """
 
     name: str
     build: Callable[..., nn.Module]
     after: str = ""
     epochs: int | None = None  # None: as many as the experiment says
+    images: Callable[[data.Dataset, int], data.Dataset] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Claim:
     """What a paper says: one variant is better than another.
 
     ``least``: by so many points of accuracy, else the difference is not worth a word.
+    ``loss``: better means a smaller loss on the training images.
     """
 
     sentence: str
     better: str
     worse: str
     least: float = 0.0
+    loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,10 +109,15 @@ class Outcome:
         return float(np.std(self.accuracies, ddof=1))
 
 
-def difference(a: Outcome, b: Outcome) -> tuple[float, float]:
-    """The mean of a's accuracy less b's, seed by seed, and its standard error."""
+def difference(a: Outcome, b: Outcome, loss: bool = False) -> tuple[float, float]:
+    """The mean of a's accuracy less b's, seed by seed, and its standard error.
+
+    ``loss``: of b's loss less a's instead, so that more is better as well.
+    """
     both = min(len(a.accuracies), len(b.accuracies))
     pairs = np.subtract(a.accuracies[:both], b.accuracies[:both])
+    if loss:
+        pairs = np.subtract(b.losses[:both], a.losses[:both])
     if len(pairs) < 2:
         return float(pairs.mean()), math.nan
     return float(pairs.mean()), float(pairs.std(ddof=1) / math.sqrt(len(pairs)))
@@ -121,16 +130,20 @@ def verdict(claim: Claim, outcomes: dict[str, Outcome]) -> tuple[str, str]:
     the claim asks for.
     """
     a, b = outcomes[claim.better], outcomes[claim.worse]
-    mean, error = difference(a, b)
+    mean, error = difference(a, b, claim.loss)
     clear = abs(mean) > 2 * error  # never with one seed: the error is NaN
     word = "not shown"
     if clear and mean >= max(claim.least, 0):
         word = "supported"
     elif clear and mean < 0:
         word = "contradicted"
+    seeds = f"over {len(a.accuracies)} seeds"
+    if claim.loss:
+        losses = (f"{o.variant} {np.mean(o.losses):.3f}" for o in (a, b))
+        return word, f"{', '.join(losses)}: {-mean:+.3f} +- {error:.3f} {seeds}"
     figures = (
         f"{a.variant} {a.mean:.1f} %, {b.variant} {b.mean:.1f} %: "
-        f"{mean:+.1f} +- {error:.1f} points over {len(a.accuracies)} seeds"
+        f"{mean:+.1f} +- {error:.1f} points {seeds}"
     )
     return word, figures
 
@@ -168,7 +181,7 @@ def fit(build, images: data.Dataset, seed: int, epochs: int, lr: float, batch: i
     return model, float(np.mean(losses))
 
 
-def _fewer(images: data.Dataset, count: int) -> data.Dataset:
+def fewer(images: data.Dataset, count: int) -> data.Dataset:
     """The first images only."""
     return replace(
         images,
@@ -202,7 +215,7 @@ def run(
     Raises: ArgumentError unless seeds >= 1; FileError.
     """
     many = seeds_of(experiment, quick, seeds)
-    images = _fewer(images, QUICK_IMAGES) if quick else images
+    images = fewer(images, QUICK_IMAGES) if quick else images
     epochs = 1 if quick else experiment.epochs
     outcomes = {}
     with warnings.catch_warnings():
@@ -230,6 +243,8 @@ def _one(experiment, variant, images, seed, epochs, outcome, trained):
     def build(*about):
         return variant.build(*([trained[variant.after]] if variant.after else about))
 
+    if variant.images is not None:
+        images = variant.images(images, seed)
     if variant.epochs is not None:
         epochs = min(variant.epochs, epochs)  # a quick run is quick for all
     rate, batch = experiment.lr, experiment.batch

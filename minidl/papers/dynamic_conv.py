@@ -63,6 +63,7 @@ class Attention(nn.Module):
         hidden = max(1, channels // whole("Attention", "reduction", reduction))
         self.first = nn.Linear(channels, hidden)
         self.second = nn.Linear(hidden, experts)
+        self.start, self.epochs = START, EPOCHS
         # Part of the state: a model that is read back is as soft as it was.
         self.register_buffer("temperature", Tensor(np.float32([START])))
 
@@ -72,7 +73,7 @@ class Attention(nn.Module):
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Set T as the schedule has it for this epoch, counted from 0."""
-        self.set_temperature(temperature_at(epoch))
+        self.set_temperature(temperature_at(epoch, self.start, self.epochs))
 
     def status(self) -> str:
         """The temperature."""
@@ -128,16 +129,31 @@ class DynamicConv2d(CondConv2d):
         )
 
 
+def _attentions(where, model):
+    found = [m for m in model.modules() if isinstance(m, Attention)]
+    if not found:
+        raise ArgumentError(f"{where}: model must have attention; it has none")
+    return found
+
+
 def set_temperature(model: nn.Module, value: float) -> None:
     """Set T of every `Attention` in a model.
 
     Raises: ArgumentError where it has none, or unless value > 0.
     """
-    found = [m for m in model.modules() if isinstance(m, Attention)]
-    if not found:
-        raise ArgumentError("set_temperature: model must have attention; it has none")
-    for attention in found:
+    for attention in _attentions("set_temperature", model):
         attention.set_temperature(value)
+
+
+def set_schedule(model: nn.Module, start: float, epochs: int = EPOCHS) -> None:
+    """Let T of every `Attention` fall from ``start`` to 1 in ``epochs`` epochs.
+
+    Raises: ArgumentError where it has none, unless start > 0 and epochs >= 1.
+    """
+    temperature_at(0, start, epochs)
+    for attention in _attentions("set_schedule", model):
+        attention.start, attention.epochs = start, epochs
+        attention.start_epoch(0, epochs)
 
 
 def dynamic_cost(channels: int, out: int, kernel_size: int, experts: int = 4, groups=1):

@@ -160,17 +160,24 @@ class CroppedNet(nn.Module):
 
     def madds(self, choice: Iterable[int] | None = None) -> int:
         """Multiply-adds of one image with these widths. Raises: ArgumentError."""
-        (before, *size), total = self.shape, 0
-        for out, stride in zip(self.channels(choice), self.strides):
-            size = [-(-n // stride) for n in size]
-            total += 9 * before * out * math.prod(size)
-            before = out
-        return total + before * self.classes
+        return madds_of(self.shape, self.channels(choice), self.strides, self.classes)
 
     def drawn(self) -> list[int]:
         """Widths for one batch: each ratio as likely for each layer."""
         draw = random.generator()
         return draw.integers(len(self.ratios), size=len(self.widths)).tolist()
+
+
+def madds_of(
+    shape: Sequence[int], widths: Sequence[int], strides: Sequence[int], classes: int
+) -> int:
+    """Multiply-adds of `plain_net` for one image (C, H, W)."""
+    (before, *size), total = shape, 0
+    for out, stride in zip(widths, strides, strict=True):
+        size = [-(-n // stride) for n in size]
+        total += 9 * before * out * math.prod(size)
+        before = out
+    return total + before * classes
 
 
 def plain_net(

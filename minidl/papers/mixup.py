@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import functional as F
-from .. import random
+from .. import nn, random
 from ..errors import ShapeError
 from ..tensor import Tensor
 from .random_features import positive
@@ -65,3 +65,26 @@ def mixup(x: Tensor, y: Tensor, alpha: float = 1.0) -> Mixture:
     alpha = positive("mixup", "alpha", alpha)
     draw = random.generator()
     return mix(x, y, float(draw.beta(alpha, alpha)), draw.permutation(x.shape[0]))
+
+
+class Mixed(nn.Module):
+    """A model that is trained by mixup, and is itself otherwise.
+
+    Raises: ArgumentError unless alpha > 0.
+    """
+
+    def __init__(self, model: nn.Module, alpha: float = 1.0):
+        super().__init__()
+        self.model, self.alpha = model, positive("Mixed", "alpha", alpha)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+    def objective(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the mixed images, and the loss with both labels."""
+        mixture = mixup(x, y, self.alpha)
+        logits = self.model(mixture.x)
+        return logits, mixture.loss(logits)
+
+    def extra_repr(self):
+        return f"alpha={self.alpha:g}"

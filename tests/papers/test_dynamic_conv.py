@@ -107,6 +107,22 @@ def test_the_model_is_dynamic_but_for_its_first_convolution():
     assert kinds == ["Conv2d"] + ["DynamicConv2d"] * 3
 
 
+def test_another_schedule():
+    net = dc.dynamic_conv_small((1, 8, 8))
+    layers = [m for m in net.modules() if isinstance(m, dc.Attention)]
+    dc.set_schedule(net, 5.0, 4)
+    found = []
+    for epoch in (0, 1, 3, 4, 9):
+        for layer in layers:
+            layer.start_epoch(epoch, 99)
+        found.append({float(layer.temperature.data[0]) for layer in layers})
+    assert found == [{5.0}, {4.0}, {2.0}, {1.0}, {1.0}]
+    with pytest.raises(ArgumentError, match="set_schedule: model must have attention"):
+        dc.set_schedule(nn.Linear(2, 2), 5.0)
+    with pytest.raises(ArgumentError, match="start must be a finite number > 0"):
+        dc.set_schedule(net, 0.0)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [

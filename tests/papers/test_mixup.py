@@ -5,6 +5,7 @@ import pytest
 
 import minidl
 from minidl import functional as F
+from minidl import nn
 from minidl.errors import ArgumentError, ShapeError
 from minidl.papers import mixup
 from minidl.samples import Draw
@@ -97,3 +98,19 @@ def test_labels_must_fit():
         mixup.mix(x, y[:5], 0.5, range(6))
     with pytest.raises(ShapeError, match=r"got \(6,\) and \(2,\)"):
         mixup.mix(x, y, 0.5, [0, 1])
+
+
+def test_a_model_that_is_trained_by_mixup():
+    minidl.manual_seed(0)
+    x, y = batch()
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(x.data[0].size, 5)).to("float64")
+    model = mixup.Mixed(inner, 0.7)
+    assert np.array_equal(model(x).data, inner(x).data)
+    state = minidl.random.get_state()
+    logits, loss = model.objective(x, y)
+    minidl.random.set_state(state)
+    mixture = mixup.mixup(x, y, 0.7)
+    assert_close(logits.data, inner(mixture.x).data, "float64", "logits")
+    assert_close(loss.data, mixture.loss(logits).data, "float64", "loss")
+    with pytest.raises(ArgumentError, match="Mixed: alpha must be a finite number > 0"):
+        mixup.Mixed(inner, 0)
