@@ -201,7 +201,7 @@ def huge(mine, r):
             no_warning(mine.attention_backward, *single)
 
 
-@knock.check("images whose scores are at very different heights"
+@knock.check("images whose scores are at very different heights")
 def heights(mine, r):
     for sign in (1, -1):
         g, x, w1, b1, w2, b2, _ = with_g(r, (3, 2, 2, 2, 3, 4, 1.0))
