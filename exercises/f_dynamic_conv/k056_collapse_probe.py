@@ -24,9 +24,11 @@ much the rows differ from it, the information I = H(usage) - mean over b of H(p[
 I is 0 where all rows are equal, and log K at most.
 
 Then watch a routing while it learns. The layer is the smallest there is: images of one
-pixel, x[b] with C channels, of which it makes one number, and the attention is linear:
+pixel, x[b] with C channels, of which it makes one number y[b], to be t[b]. The scores
+of the attention are linear in x:
 
-    pi = softmax(x @ weight / T)      y[b] = sum over k of pi[b, k] * (experts[k] . x[b])
+    pi   = softmax(x @ weight / T)
+    y[b] = sum over k of pi[b, k] * (experts[k] . x[b])
     loss = 1 / (2 N) * sum over b of (y[b] - t[b])^2
 
     error = (y - t) / N                     gexperts[k] = sum of error * pi[:, k] * x
@@ -40,8 +42,8 @@ the others learn as well, and two or three of them share the work.
 
 Shapes: shares (N, K), numbers of 0 or more, in each row one above 0 at least; x (N, C),
 t (N,), weight (C, K), experts (K, C). All sizes are 1 or more. Floats of one dtype,
-which every result has, too, but for `dead`, which is of bools. x @ weight is less than
-1e4 in size, and T from 0.1 to 1e6.
+which every array of floats that comes back has, too. x @ weight is less than 1e4 in
+size, and T from 0.1 to 1e6.
 Source: Chen, Dai, Liu, Chen, Yuan and Liu, "Dynamic convolution: Attention over
 convolution kernels", CVPR 2020, for the temperature; Hill, "Diversity and evenness",
 Ecology 1973, for the effective number.
