@@ -222,9 +222,8 @@ def drawn(mine, r):
         (lam, order), (other, again) = found
         good = np.ndim(lam) == 0 and 0 <= lam <= 1
         kind = "lam", str(np.asarray(lam).dtype)
-        checks.true(
-            good, f"{words}: lam must be one number in [0, 1]; got {lam}", "lam"
-        )
+        text = f"{words}: lam must be one number in [0, 1]; got {lam}"
+        checks.true(good, text, kind)
         good = isinstance(order, np.ndarray) and order.dtype.kind in "iu"
         good = good and sorted(order.tolist()) == list(range(n))
         text = f"{words}: order must be a permutation of 0 ... {n - 1}; got {order}"
@@ -260,11 +259,13 @@ def distribution(mine, r):
     for wanted in permutations(range(3)):
         hits = np.array([order == wanted for order in orders], float)
         what = f"the share of the order {wanted} among those of 3 images"
-        checks.statistic(hits, 1 / 6, what, math.sqrt(5) / 6)
-    lam, first = zip(
-        *((p, o[0] == 0) for p, o in (mine.draw(2, 1.0, rng) for _ in lam))
-    )
-    both = (np.array(lam, float) - 0.5) * (np.array(first) - 0.5)
+        try:
+            checks.statistic(hits, 1 / 6, what, math.sqrt(5) / 6)
+        except Mistake as mistake:
+            found = [round(orders.count(p) / count, 1) for p in permutations(range(3))]
+            raise Mistake(mistake.message, found) from None
+    pairs = [mine.draw(2, 1.0, rng) for _ in range(count)]
+    both = np.array([(float(p) - 0.5) * (float(o[0]) - 0.5) for p, o in pairs])
     what = "lam - 1/2 times order[0] - 1/2, which do not depend on each other,"
     checks.statistic(both, 0.0, what, math.sqrt(1 / 48))
 
@@ -321,10 +322,8 @@ wrong("inverse order", why, MIX, MIX.replace("x[order]", "x[np.argsort(order)]")
 why = "images are mixed with the batch turned round; use order"
 wrong("order ignored", why, MIX, MIX.replace("x[order]", "x[::-1]"))
 why = "the pixels are mixed, not the images: order belongs to the first axis"
-new = (
-    "return lam * x + (1 - lam) * (x.T[order].T if x.shape[-1] == len(x) else x[order])"
-)
-wrong("last axis", why, MIX, new)
+new = "if x.shape[-1] == len(x):\n        return lam * x + (1 - lam) * x[..., order]\n    "
+wrong("last axis", why, MIX, new + MIX)
 why = "each pixel is taken from one of both images; that is CutMix, mixup adds them"
 wrong("one or the other", why, MIX, "return x * 1 if lam >= 0.5 else x[order]")
 why = "with lam = 1 x itself comes back; make a new array"
