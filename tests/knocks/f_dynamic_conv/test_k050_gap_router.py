@@ -129,6 +129,9 @@ def small(mine, r):
 def value(mine, r):
     for case in [*CASES, anything(r), anything(r)]:
         checks.value(mine.route, forward, *sample(r, *case), tolerance=TIGHT)
+    x, weight, bias = sample(r, 3, 2, 4, 3, 3)
+    x = np.maximum(x, 0)  # after a ReLU: zeros are pixels, too
+    checks.value(mine.route, forward, x, weight, bias, tolerance=TIGHT)
     args = sample(r, *MANY)
     checks.value(mine.route, forward, *args, tolerance=TIGHT, again=False)
     x, weight, bias = sample(r, 2, 3, 2, 3, 4)
@@ -246,6 +249,15 @@ knock.wrong(
     "largest pixel",
     "you take the largest pixel of each channel; the router looks at the mean",
     (SCORES, SCORES.replace("mean", "max")),
+)
+knock.wrong(
+    "zeros not counted",
+    "pixels that are 0 are left out of the mean; they are pixels, too",
+    (
+        SCORES,
+        "count = np.maximum((x != 0).sum(axis=(2, 3)), 1).astype(x.dtype)\n"
+        "    z = x.sum(axis=(2, 3)) / count @ weight + bias",
+    ),
 )
 knock.wrong(
     "mean of the rows only",

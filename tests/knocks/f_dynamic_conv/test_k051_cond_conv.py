@@ -161,7 +161,7 @@ def value(mine, r):
         options = {"tolerance": TIGHT, "again": i < 6}
         checks.value(mine.cond_conv2d, forward, *sample(r, *case), **options)
     x, weight, bias, experts, *options = sample(r, *CASES[0])
-    for add in (-900.0, 900.0):  # almost off, and on
+    for add in (-900.0, -14.0, 900.0):  # off, almost off, and on
         args = x, weight, bias + add, experts, *options
         checks.value(mine.cond_conv2d, forward, *args, tolerance=TIGHT, again=False)
 
@@ -268,6 +268,11 @@ knock.wrong(
     "shares of the batch",
     "all images get the kernel of the mean shares; each has its own",
     (MIX, MIX.replace("alpha,", "alpha.mean(0, keepdims=True).repeat(len(alpha), 0),")),
+)
+knock.wrong(
+    "small shares left out",
+    "shares below 1e-4 are left out; they count as they are",
+    (MIX, MIX.replace("alpha,", "alpha * (abs(alpha) > 1e-4),")),
 )
 knock.wrong(
     "best expert only",

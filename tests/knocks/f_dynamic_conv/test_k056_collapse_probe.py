@@ -232,6 +232,8 @@ def steps(mine, r):
             options = {"tolerance": (1e-8, 1e-9), "again": k < 4}
             checks.value(mine.train, trained, *args, lr, **options)
     weight, experts, x, t = problem(r, 3, 2, 4)
+    args = weight, experts, x, t + 1e4, np.array([1.0, 3.0])  # large gradients
+    checks.value(mine.train, trained, *args, 0.01, tolerance=(1e-7, 1e-8))
     weight[0], x[:, 0] = [0, 3000, -3000, 2], 1  # sure of one expert
     args = weight, experts, x, t, np.array([1.0, 0.1, 30, 1e6])
     checks.value(mine.train, trained, *args, 0.1, tolerance=(1e-7, 1e-8))
@@ -398,6 +400,13 @@ why = "the experts do not learn"
 wrong("frozen experts", why, EXPERTS, EXPERTS.replace("lr", "0 * lr"))
 why = "the gradient by the experts is made without the shares"
 wrong("no shares", why, EXPERTS, EXPERTS.replace("* pi)", "* (0 * pi + 1))"))
+why = "errors are clipped; large ones count as they are"
+wrong(
+    "clipped",
+    why,
+    ERROR,
+    ERROR.replace("= (", "= np.clip(").replace("t) /", "t, -100, 100) /"),
+)
 why = "you go up: subtract the gradient"
 wrong("up", why, EXPERTS, EXPERTS.replace("-=", "+="))
 why = "the error is not divided by N: the loss is a mean"

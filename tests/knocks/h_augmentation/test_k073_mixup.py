@@ -110,6 +110,8 @@ def images(mine, r):
 @knock.check("mixed_labels: one-hot labels, mixed in the same way")
 def labels(mine, r):
     f = mine.mixed_labels
+    y, order = np.array([4, 0, 2]), np.array([1, 2, 0])
+    checks.value(f, targets, y, 0.5, order, 5, tolerance=TIGHT)
     for n, c in [*SIZES, anything(r), (3, 20)]:
         for lam in shares(r):
             _, y, _, order = batch(r, n, c)
@@ -255,6 +257,11 @@ def distribution(mine, r):
         lag = (lam[1:] - 0.5) * (lam[:-1] - 0.5)
         what = f"the product of one lam - 1/2 and the next, for alpha = {alpha},"
         checks.statistic(lag, 0.0, what, square)
+    lam = [float(mine.draw(1, 0.05, rng)[0]) for _ in range(200)]
+    text = "of 200 lam for alpha = 0.05 about 50 are below 1e-6, and as many above 1 - "
+    text += f"1e-6; yours are from {min(lam):.2g} to {max(lam):.2g}"
+    good = min(lam) < 1e-6 and max(lam) > 1 - 1e-6  # by chance: 0.75^200
+    checks.true(good, text, (round(min(lam), 3), round(max(lam), 3)))
     orders = [tuple(mine.draw(3, 1.0, rng)[1].tolist()) for _ in range(count)]
     for wanted in permutations(range(3)):
         hits = np.array([order == wanted for order in orders], float)
@@ -293,6 +300,9 @@ wrong("one alpha", why, DRAW, DRAW.replace("alpha, alpha", "alpha, 1"))
 why = "lam is never below 1/2; both halves of the distribution are wanted"
 new = "lam = rng.beta(alpha, alpha)\n    return max(lam, 1 - lam), rng.permutation(n)"
 wrong("larger half", why, DRAW, new)
+why = "lam is kept away from 0 and 1"
+new = "min(max(rng.beta(alpha, alpha), 0.001), 0.999)"
+wrong("lam clipped", why, DRAW, DRAW.replace("rng.beta(alpha, alpha)", new))
 why = "lam is always alpha / (2 alpha), the mean; draw it"
 wrong("mean lam", why, DRAW, DRAW.replace("rng.beta(alpha, alpha)", "0.5"))
 why = "order is drawn with repetitions; it must be a permutation"
@@ -322,7 +332,8 @@ wrong("inverse order", why, MIX, MIX.replace("x[order]", "x[np.argsort(order)]")
 why = "images are mixed with the batch turned round; use order"
 wrong("order ignored", why, MIX, MIX.replace("x[order]", "x[::-1]"))
 why = "the pixels are mixed, not the images: order belongs to the first axis"
-new = "if x.shape[-1] == len(x):\n        return lam * x + (1 - lam) * x[..., order]\n    "
+new = "if x.shape[-1] == len(x):\n        x = x.swapaxes(0, -1)\n"
+new += "        return (lam * x + (1 - lam) * x[order]).swapaxes(0, -1)\n    "
 wrong("last axis", why, MIX, new + MIX)
 why = "each pixel is taken from one of both images; that is CutMix, mixup adds them"
 wrong("one or the other", why, MIX, "return x * 1 if lam >= 0.5 else x[order]")
@@ -342,7 +353,8 @@ wrong("first label", why, EYE, "return np.eye(classes)[labels]")
 why = "the second label overwrites the first where both are the same: add them"
 new = (
     "out, rows = np.zeros((len(labels), classes)), np.arange(len(labels))\n"
-    "    out[rows, labels] = lam\n    out[rows, labels[order]] = 1 - lam\n    return out"
+    "    out[rows, labels] = lam\n    out[rows, labels[order]] = 1 - lam\n"
+    "    return out"
 )
 wrong("overwritten", why, EYE, new)
 why = "there are only as many classes as labels in the batch"
