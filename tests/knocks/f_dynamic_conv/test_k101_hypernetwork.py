@@ -1,7 +1,7 @@
 """Grader of k101: a hypernetwork writes the kernels.
 
 Of the first weights means and shares are checked: each may be six standard errors off,
-which chance explains twice in 10^9; all of them together, less than once in 10^7 runs.
+which chance explains twice in 10^9; all of them together, less than once in 10^6 runs.
 """
 
 import numpy as np
@@ -40,6 +40,7 @@ CASES = [  # T, N_z, I, O, f, d
     (1, 3, 2, 1, 9, 2),
     (2, 2, 1, 2, 2, 21),
 ]
+MANY = [(9, 4, 2, 3, 10), (6, 5, 2, 4, 7), (5, 20, 1, 9, 4), (40, 3, 3, 2, 3)]
 TINY = [(2, 2, 2, 2, 1, 3), (1, 1, 2, 1, 2, 1), (2, 3, 1, 2, 2, 2)]
 GRIDS = [  # rows, columns, O, I, f
     (2, 3, 2, 3, 2),
@@ -208,13 +209,13 @@ def counts(mine, r):
 @knock.check("first_weights: normal, and as large as they should be", points=2)
 def start(mine, r):
     f = mine.first_weights
-    for sizes in ((3, 2, 1, 4, 2), (1, 1, 1, 1, 1), (9, 4, 2, 3, 10), (2, 3, 5, 1, 3)):
+    for sizes in ((3, 2, 1, 4, 2), (1, 1, 1, 1, 1), *MANY):
         inputs, outputs, width, z_dim, hidden = sizes
         shapes = (inputs, hidden, z_dim), (inputs, hidden)
         shapes = (*shapes, (outputs, width, width, hidden), (outputs, width, width))
         rng = np.random.default_rng(int(r.integers(1 << 30)))
-        draws, what = [], f"first_weights{(*sizes,)}"
-        for _ in range(40):
+        draws, what = [], f"first_weights{sizes}"
+        for _ in range(40 if sizes in MANY else 2):
             arrays = f(*sizes, rng)
             ok = isinstance(arrays, tuple | list) and len(arrays) == 4
             checks.true(ok, f"{what}: (w, b, w_out, b_out) must come back", "not four")
@@ -225,8 +226,9 @@ def start(mine, r):
             draws.append(arrays)
         wide = 1 / z_dim, 2 / (inputs * width * width * hidden)
         for name, i, variance in zip(("w", "w_out"), (0, 2), wide):
-            x = np.stack([d[i].ravel() for d in draws]) / np.sqrt(variance)
-            normal(x, f"{what}: {name} divided by the spread that it should have")
+            if sizes in MANY:
+                x = np.stack([d[i].ravel() for d in draws]) / np.sqrt(variance)
+                normal(x, f"{what}: {name} divided by the spread that it should have")
     seeds = [np.random.default_rng(5) for _ in range(2)]
     same = zip(*(f(2, 2, 2, 2, 2, rng) for rng in seeds))
     for a, b in same:
