@@ -53,8 +53,8 @@ def coefficients(mode, level, shape, training, rng):
     chance; it is used in no other case than "shake" while training. Where beta = alpha
     both may be the same array.
 
-    Shapes: results (N, 1, ..., 1) if level is "image", else (1, 1, ..., 1), with as many
-    axes as shape has.
+    Shapes: results (N, 1, ..., 1) if level is "image", else (1, 1, ..., 1), with as
+    many axes as shape has.
     """
     raise NotImplementedError("k106: write coefficients")
 

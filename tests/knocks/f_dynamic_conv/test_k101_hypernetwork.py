@@ -229,6 +229,11 @@ def start(mine, r):
             if sizes in MANY:
                 x = np.stack([d[i].ravel() for d in draws]) / np.sqrt(variance)
                 normal(x, f"{what}: {name} divided by the spread that it should have")
+        if sizes in MANY:
+            w, w_out = (np.stack([d[i].ravel() for d in draws]) for i in (0, 2))
+            n = min(w.shape[1], w_out.shape[1])
+            both = w[:, :n] * w_out[:, :n] / np.sqrt(wide[0] * wide[1])
+            checks.statistic(both, 0, f"{what}: w times w_out, in their order", 1)
     seeds = [np.random.default_rng(5) for _ in range(2)]
     same = zip(*(f(2, 2, 2, 2, 2, rng) for rng in seeds))
     for a, b in same:
@@ -417,6 +422,14 @@ knock.wrong(
     "one embedding",
     "every tile has an embedding; you count one",
     ("+ tiles * z_dim", "+ z_dim"),
+)
+knock.wrong(
+    "the same numbers twice",
+    "w_out is made of the numbers of w; draw others",
+    (
+        "rng.normal(0, spread, (outputs, f, f, hidden))",
+        "np.resize(w, (outputs, f, f, hidden)) * spread * z_dim**0.5",
+    ),
 )
 knock.wrong(
     "kernels too large",

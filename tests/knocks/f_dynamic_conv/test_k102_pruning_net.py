@@ -13,7 +13,7 @@ knock = Grader(
         "The kernel is that of an ordinary net with two layers, reshaped and cut. What "
         "must be put where, so that a gradient of the cut kernel becomes one of the "
         "whole?",
-        "Backwards, begin with zeros of the full shape and write g into the corner that "
+        "Backwards, begin with zeros of the full shape; write g into the corner that "
         "was kept. From there it is the backward of two linear layers with a ReLU. "
         "Widths: 10, 13, ..., 100 hundredths, with // and without any float.",
         "h = np.maximum(w1 @ code + b1, 0); (w2 @ h + b2).reshape(shape)[:outputs, "
@@ -121,6 +121,7 @@ def wide(mine, r):
     cases = [*range(1, 40), 48, 50, 64, 100, 128, 200, 300, 512, 700, 1000, 1024, 10**9]
     cases += [r.size(1, 3000) for _ in range(6)] + [10**9 - r.size(0, 10**6)]
     cases += [100 * r.size(1, 10**4) for _ in range(20)]
+    cases += [10**9 - 100 * r.size(0, 10**6) for _ in range(20)]
     found = [checks.call(mine.widths, n) for n in cases]
     evidence = [np.asarray(a, float) for a in found]
     for n, received in zip(cases, found):
@@ -295,8 +296,8 @@ knock.wrong(
     "no ReLU",
     "the ReLU between the two layers is missing",
     (
-        "h = np.maximum(w1 @ encoding(inputs, outputs, shape).astype(w1.dtype) + b1, 0)",
-        "h = w1 @ encoding(inputs, outputs, shape).astype(w1.dtype) + b1",
+        ".astype(w1.dtype) + b1, 0)\n    full = (",
+        ".astype(w1.dtype) + b1, -np.inf)\n    full = (",
     ),
 )
 knock.wrong(
@@ -385,7 +386,7 @@ knock.wrong(
 )
 knock.wrong(
     "hidden before ReLU",
-    "gw2 is computed with the hidden numbers before ReLU; the layer reads them after it",
+    "gw2 is made of the hidden numbers before ReLU; the layer reads them after it",
     ("np.outer(gb2, h)", "np.outer(gb2, w1 @ code + b1)"),
 )
 knock.wrong(
@@ -417,7 +418,8 @@ knock.wrong(
     "differ: that is a part of the variance",
     (
         "    return x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))",
-        "    both = [(b.mean(axis=(0, 2, 3)), b.var(axis=(0, 2, 3))) for b in batches]\n"
+        "    axes = (0, 2, 3)\n"
+        "    both = [(b.mean(axis=axes), b.var(axis=axes)) for b in batches]\n"
         "    return tuple(sum(part) / x.dtype.type(len(both)) for part in zip(*both))",
     ),
 )
@@ -456,7 +458,7 @@ knock.wrong(
     "always float64",
     "the kernel is float64 even for float32: make the code of the given dtype",
     (
-        "    h = np.maximum(w1 @ encoding(inputs, outputs, shape).astype(w1.dtype) + b1",
-        "    h = np.maximum(w1 @ encoding(inputs, outputs, shape) + b1",
+        ".astype(w1.dtype) + b1, 0)\n    full = (",
+        " + b1, 0)\n    full = (",
     ),
 )

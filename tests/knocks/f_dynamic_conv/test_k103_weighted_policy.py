@@ -147,6 +147,9 @@ def large(mine, r):
         for far in (1e9, -1e9, 1e12, -1e12):
             v = far + r(*shape)
             checks.value(mine.project, project, v, tolerance=(1e-9, 1e-10))
+            v = r(*shape)
+            v[0] += far  # one row only
+            checks.value(mine.project, project, v, tolerance=(1e-9, 1e-10))
             v = r(*shape) / 2
             v[:, -1] -= abs(far)
             checks.value(mine.project, project, v, tolerance=(1e-9, 1e-10))
@@ -285,9 +288,15 @@ knock.wrong(
     ),
 )
 knock.wrong(
-    "largest of all",
-    "you take the largest number of the whole array away: rows around other numbers "
-    "lose digits by it",
+    "largest of the whole array",
+    "you take the largest number of the whole array away, so other rows lose their "
+    "digits: take that of each row",
+    ("v.max(axis=1, keepdims=True)", "v.max()"),
+)
+knock.wrong(
+    "nothing taken away",
+    "where all of v is around 1e9, digits go lost in the sums: take the largest number "
+    "of each row away first",
     ("v.max(axis=1, keepdims=True)", "0"),
 )
 knock.wrong(

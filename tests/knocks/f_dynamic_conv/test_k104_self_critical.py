@@ -362,13 +362,13 @@ knock.wrong(
 )
 knock.wrong(
     "critic from the end",
-    "with last = 0, u[:, :-0] is no column at all, and with last above K you count from "
+    "with last = 0, u[:, :-0] is no column, and with last above K you count from "
     "the end: the first max(0, K - last) blocks are forced",
     (GREEDY, GREEDY.replace(": max(0, p.shape[1] - last)", ":-last")),
 )
 knock.wrong(
     "critic beyond all blocks",
-    "with last above K, K - last is negative and counts from the end: no block is forced",
+    "with last above K, K - last is negative and counts from the end; none is forced",
     (GREEDY, GREEDY.replace("max(0, p.shape[1] - last)", "p.shape[1] - last")),
 )
 knock.wrong(

@@ -164,7 +164,7 @@ def backwards(mine, r):
     for shape in [*SHAPES, anything(r), anything(r)]:
         args = r(*shape), *sample(r, *shape)
         checks.value(mine.gated_backward, backward, *args, tolerance=TIGHT)
-        x, f, p = args[1:]
+        x, f, _ = args[1:]
         for same in (0.0, 0.5, 1.0):
             given = r(*shape), x, f, np.full(shape[0], same)
             checks.value(
@@ -294,7 +294,7 @@ knock.wrong(
 )
 knock.wrong(
     "x added",
-    "you add x to F(x), as a residual block does by itself; here it is one or the other",
+    "you add x to F(x), as a residual block does; here it is one or the other",
     (WHERE, "return np.where(runs, f + x, x)"),
 )
 knock.wrong(
@@ -329,7 +329,7 @@ knock.wrong(
 )
 knock.wrong(
     "gradient times p",
-    "gp is multiplied by p (1 - p), the slope of a sigmoid, which is no part of the gate",
+    "gp is multiplied by p (1 - p), the slope of a sigmoid; that is no part of the gate",
     (SLOPE, SLOPE + " * p * (1 - p)"),
 )
 knock.wrong(
@@ -389,7 +389,7 @@ knock.wrong(
 )
 knock.wrong(
     "block for all images",
-    "the block is run for all images if one gate is open; give it those with open gates",
+    "the block is run for all images if one gate is open; give it the open ones",
     ("y[runs] = block(x[runs])", "y[runs] = block(x)[runs]"),
 )
 knock.wrong(
@@ -469,7 +469,7 @@ knock.wrong(
     "the sum is divided by the number of blocks that are left; n is that of all gates",
     (
         SAVED,
-        f"{SAVED} * gates.shape[1] / np.arange(gates.shape[1], 0, -1, dtype=gates.dtype)",
+        f"{SAVED} * len(gates.T) / np.arange(len(gates.T), 0, -1, dtype=gates.dtype)",
     ),
 )
 knock.wrong(

@@ -1,7 +1,7 @@
 """Grader of k106: Shake-Shake.
 
-Of what is drawn, means may be six standard errors off, and shares by DISTANCE / sqrt(n):
-by chance, twice in 10^9 and 3 times in 10^8; all of them, less than once in 10^6 runs.
+Of what is drawn, means may be six standard errors off and shares DISTANCE / sqrt(n): by
+chance twice in 10^9 and 3 times in 10^8, and all of them less than once in 10^6 runs.
 """
 
 import itertools
@@ -13,12 +13,12 @@ from minidl.knocks.grader import Mistake
 
 knock = Grader(
     hints=[
-        "Forget for a moment what the derivative would be: the second line of the story "
-        "says what each of the three gets. For coefficients, write down the shape "
+        "Forget for a moment what the derivative would be: the second line of the "
+        "story says what each of the three gets. For coefficients, write down the shape "
         "first; it has one number for each image, or one for all of them.",
         "The skip gets g itself (a copy). keep gives alpha again, whatever it is, and "
-        "out of training both are 0.5 before anything is drawn. In the block, gradients "
-        "that arrive at x on three ways add up.",
+        "out of training both are 0.5 before anything is drawn. In the block, what "
+        "arrives arrive at x on three ways adds up.",
         "size = (N or 1, 1, ..., 1); alpha = rng.random(size) or np.full(size, 0.5); "
         "mix_backward: g.copy(), beta * g, (1 - beta) * g; gu1 = g1 * (x @ w1 > 0); gx "
         "= g + gu1 @ w1.T + gu2 @ w2.T; gw1 = x.T @ gu1.",
@@ -129,7 +129,7 @@ def drawn(mine, mode, level, shape, training, rng):
     right = np.zeros(ones(shape, level))
     for name, a in zip(("alpha", "beta"), pair):
         if type(a) is np.ndarray and a.shape == right.shape and a.dtype == right.dtype:
-            if 0 <= a.min() and a.max() < 1:
+            if 0 <= a.min() and a.max() < 1:  # the quicker question
                 continue
         checks.equal(a * 0, right, f"{what}: {name} times 0")
         inside = ((a >= 0) & (a < 1)).all()
@@ -188,6 +188,11 @@ def chance(mine, r):
         ):
             text = f"coefficients, shake-shake, {level}: {name}, less 0.5"
             tell(checks.statistic, 12 * a * b, 0, text, 1)
+        text = (
+            f"coefficients, shake-shake, {level}: the sum of alpha times that of beta"
+        )
+        sums = 12 * alpha.sum(axis=1) * beta.sum(axis=1) / alpha.shape[1]
+        tell(checks.statistic, sums, 0, text, 1.5)  # no few large ones mislead it
 
 
 def uniform(mine, r, mode, which):
@@ -204,6 +209,8 @@ def uniform(mine, r, mode, which):
         limit = DISTANCE / np.sqrt(x.size)
         words = f"{text} is not uniform in [0, 1): shares are {distance:.2g} off"
         checks.true(distance <= limit, words, (text, distance))
+        several = len(np.unique(x)) > 0.9 * x.size
+        checks.true(several, f"{text}: the same few values come again and again", text)
         for gap in range(1, min(values.shape[1], 5)):
             product = 12 * (values[:, gap:] - 0.5) * (values[:, :-gap] - 0.5)
             words = f"{text} of two images, less 0.5, multiplied"
@@ -361,12 +368,23 @@ knock.wrong(
     ),
 )
 knock.wrong(
+    "beta is another image's alpha",
+    "with shake-shake the images get each other's alpha for beta; draw anew",
+    (
+        BETA,
+        'beta = rng.random(size) if mode[1] == "shake" else half\n'
+        '    if mode == ("shake", "shake") and len(half) > 1:\n'
+        "        beta = np.roll(alpha, 1, axis=0)",
+    ),
+)
+knock.wrong(
     "beta is the rest",
     "with shake-shake beta is 1 - alpha; it is drawn anew",
     (
         BETA,
         'beta = rng.random(size) if mode[1] == "shake" else half\n'
-        '    beta = 1 - np.maximum(alpha, 1e-16) if mode == ("shake", "shake") else beta',
+        '    if mode == ("shake", "shake"):\n'
+        "        beta = 1 - np.maximum(alpha, 1e-16)",
     ),
 )
 knock.wrong(
