@@ -42,17 +42,9 @@ CASES = [  # T, N_z, I, O, f, d
 ]
 MANY = [(9, 4, 2, 3, 10), (6, 5, 2, 4, 7), (5, 20, 1, 9, 4), (40, 3, 3, 2, 3)]
 TINY = [(2, 2, 2, 2, 1, 3), (1, 1, 2, 1, 2, 1), (2, 3, 1, 2, 2, 2)]
-GRIDS = [  # rows, columns, O, I, f
-    (2, 3, 2, 3, 2),
-    (1, 1, 3, 2, 3),
-    (3, 1, 2, 2, 1),
-    (1, 3, 2, 2, 1),
-    (2, 2, 2, 2, 2),
-    (4, 2, 1, 1, 3),
-    (9, 2, 2, 1, 1),
-    (2, 17, 1, 3, 2),
-    (1, 2, 18, 1, 1),
-]
+GRIDS = [(2, 3, 2, 3, 2), (1, 1, 3, 2, 3), (3, 1, 2, 2, 1), (1, 3, 2, 2, 1)]
+GRIDS += [(2, 2, 2, 2, 2), (4, 2, 1, 1, 3), (9, 2, 2, 1, 1), (2, 17, 1, 3, 2)]
+GRIDS += [(1, 2, 18, 1, 1)]  # rows, columns, O, I, f
 
 
 def inner(z, w, b):
@@ -292,11 +284,6 @@ BACK = "    return gz, gw, ga.sum(axis=0), gw_out, g.sum(axis=(0, 2))"
 GRID = "(rows, columns, outputs, inputs, f, f).swapaxes(1, 2)"
 
 knock.wrong(
-    "no first offset",
-    "B_i is missing: a_i = W_i z + B_i",
-    (f"return {INNER}", 'return np.einsum("tm,ijm->tij", z, w)'),
-)
-knock.wrong(
     "one first layer",
     "all channels have the first layer of channel 0; every channel has one of its own",
     ('"tm,ijm->tij", z, w) + b', '"tm,ijm->tij", z, 0 * w + w[:1]) + b'),
@@ -312,20 +299,9 @@ knock.wrong(
     ("w_out, a) + b_out[:, None]", "w_out, a)"),
 )
 knock.wrong(
-    "offset once for all channels",
-    "B_out is divided among the input channels; each slice gets all of it",
-    ("w_out, a) + b_out[:, None]", "w_out, a) + b_out[:, None] / a[0, :, 0].size"),
-)
-knock.wrong(
     "channels exchanged",
     "the kernels are (T, I, O, f, f): the output channels come first",
     (KERNEL, KERNEL.replace("->toipq", "->tiopq").replace("[:, None]", "")),
-)
-knock.wrong(
-    "taps transposed",
-    "rows and columns of every kernel are exchanged",
-    ("opqj,tij->toipq", "oqpj,tij->toipq"),
-    ("w_out, a) + b_out[:, None]", "w_out, a) + b_out[:, None].swapaxes(2, 3)"),
 )
 knock.wrong(
     "upstream ignored",
@@ -338,24 +314,9 @@ knock.wrong(
     ("g, inner(z, w, b))", "g, inner(z, w, 0 * b))"),
 )
 knock.wrong(
-    "embedding in place of a",
-    "gz is the sum over the channels of ga, as if W were the identity; multiply by W",
-    ('"tij,ijm->tm", ga, w)', '"tij,ijm->tm", ga, 0 * w + 1)'),
-)
-knock.wrong(
     "first tile only",
     "gw is that of the first tile alone: all tiles share w, so add up all of them",
     ('"tij,tm->ijm", ga, z)', '"tij,tm->ijm", ga[:1], z[:1])'),
-)
-knock.wrong(
-    "averaged over the tiles",
-    "gb is a mean over the tiles; gradients of what is shared add up",
-    ("ga.sum(axis=0)", "ga.mean(axis=0)"),
-)
-knock.wrong(
-    "second offset averaged",
-    "gb_out is a mean over tiles and channels; gradients of what is shared add up",
-    ("g.sum(axis=(0, 2))", "g.mean(axis=(0, 2))"),
 )
 knock.wrong(
     "affine without the first offset",
@@ -364,11 +325,6 @@ knock.wrong(
         'np.einsum("opqj,ij->oipq", w_out, b) +',
         '0 * np.einsum("opqj,ij->oipq", w_out, b) +',
     ),
-)
-knock.wrong(
-    "affine without the second offset",
-    "B_out is missing in C",
-    ("w_out, b) + b_out[:, None]", "w_out, b)"),
 )
 knock.wrong(
     "tiles by columns",
@@ -398,11 +354,6 @@ knock.wrong(
     ("columns * inputs, f, f).copy()", "columns * inputs, f, f)"),
 )
 knock.wrong(
-    "gradient a view",
-    "the gradient of the tiles may be a view of g; make a new array",
-    ("outputs, inputs, f, f).copy()", "outputs, inputs, f, f)"),
-)
-knock.wrong(
     "offsets not counted",
     "the offsets B and B_out are parameters, too",
     ("(z_dim + 1)", "z_dim"),
@@ -412,16 +363,6 @@ knock.wrong(
     "first layer counted once",
     "every input channel has a first layer of its own; you count one",
     ("inputs * hidden * (z_dim + 1)", "hidden * (z_dim + 1)"),
-)
-knock.wrong(
-    "second layer for each channel",
-    "the second layer is shared by all input channels: it is counted once",
-    ("first + outputs * f", "first + inputs * outputs * f"),
-)
-knock.wrong(
-    "one embedding",
-    "every tile has an embedding; you count one",
-    ("+ tiles * z_dim", "+ z_dim"),
 )
 knock.wrong(
     "the same numbers twice",
@@ -446,11 +387,6 @@ knock.wrong(
     "variance for a spread",
     "you give the variance where the standard deviation is wanted: take its root",
     ("(2 / (inputs * f * f * hidden)) ** 0.5", "2 / (inputs * f * f * hidden)"),
-)
-knock.wrong(
-    "outputs counted",
-    "He's variance counts what a kernel reads, I f f; you count what it writes",
-    ("(2 / (inputs * f", "(2 / (outputs * f"),
 )
 knock.wrong(
     "always float64",

@@ -239,27 +239,10 @@ knock.wrong(
     ),
 )
 knock.wrong(
-    "softmax",
-    "that is the softmax; the projection takes the same t away from all",
-    (
-        f"    return {TAKE}",
-        "    return np.exp(v) / np.exp(v).sum(axis=1, keepdims=True)",
-    ),
-)
-knock.wrong(
     "all kept",
     "you take the t for k = n, or sort the smallest first; numbers that fall below 0 "
     "with it must not count",
     ("t, last, axis=1)", "t, 0 * last + v.shape[1] - 1, axis=1)"),
-)
-knock.wrong(
-    "all kept, then divided",
-    "you take the t for k = n and divide by the sum; the right t needs no division",
-    (
-        f"    return {TAKE}",
-        "    v = np.maximum(v - t[:, -1:], 0)\n"
-        "    return v / v.sum(axis=1, keepdims=True)",
-    ),
 )
 knock.wrong(
     "one too few",
@@ -280,14 +263,6 @@ knock.wrong(
     (SORTED, "s = v"),
 )
 knock.wrong(
-    "by columns",
-    "you project the columns; the probabilities of a depth are a row",
-    (
-        "def project(v):",
-        "def project(v):\n    return _project(v.T).T\n\n\ndef _project(v):",
-    ),
-)
-knock.wrong(
     "largest of the whole array",
     "you take the largest number of the whole array away, so other rows lose their "
     "digits: take that of each row",
@@ -298,15 +273,6 @@ knock.wrong(
     "where all of v is around 1e9, digits go lost in the sums: take the largest number "
     "of each row away first",
     ("v.max(axis=1, keepdims=True)", "0"),
-)
-knock.wrong(
-    "length 1",
-    "you divide by the length, the root of the sum of squares; the sum must be 1",
-    (
-        f"    return {TAKE}",
-        "    v = np.maximum(v - v.min(axis=1, keepdims=True), 1e-150)\n"
-        "    return v / np.sqrt((v * v).sum(axis=1, keepdims=True))",
-    ),
 )
 knock.wrong(
     "sum not 1",
@@ -328,20 +294,6 @@ knock.wrong(
     "bonus for the first block",
     "the frequency is that of block 0; take that of the block picked",
     ("frequency[np.arange(len(actions)), actions]", "frequency[:, 0]"),
-)
-knock.wrong(
-    "bonus taken away",
-    "you take the bonus away from the reward; it is added",
-    ("return final + rho * frequency", "return final - rho * frequency"),
-)
-knock.wrong(
-    "bonus summed",
-    "every depth gets the bonus of all picks; each gets that of its own",
-    (
-        "rho * frequency[np.arange(len(actions)), actions]",
-        "rho * np.full_like(frequency[:, 0], "
-        "frequency[np.arange(len(actions)), actions].sum())",
-    ),
 )
 knock.wrong(
     "final reward at the end only",
@@ -371,16 +323,6 @@ knock.wrong(
     "no weights",
     "p moves by lr * D: the weight, 1 - p or p, is missing",
     (f" * {WEIGHT}", ""),
-)
-knock.wrong(
-    "sign only",
-    "only the sign of D counts; its size counts, too",
-    ("lr * advantage *", "lr * np.sign(advantage) *"),
-)
-knock.wrong(
-    "by the sign of the reward",
-    "the weight goes by the sign of the reward; it goes by that of D",
-    ("np.where(advantage < 0,", "np.where(reward < 0,"),
 )
 knock.wrong(
     "no baseline",

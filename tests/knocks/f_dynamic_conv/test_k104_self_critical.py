@@ -173,14 +173,8 @@ def bounds(mine, r):
             checks.value(mine.bounded, bounded, p, alpha, tolerance=TIGHT)
 
 
-DRAWS = [  # N, K, last, alpha
-    (1, 3, 3, 0.8),
-    (2, 4, 2, 0.7),
-    (3, 1, 1, 0.9),
-    (1, 2, 9, 0.6),
-    (2, 3, 0, 0.8),
-    (5, 11, 10, 0.85),
-]
+DRAWS = [(1, 3, 3, 0.8), (2, 4, 2, 0.7), (3, 1, 1, 0.9)]  # N, K, last, alpha
+DRAWS += [(1, 2, 9, 0.6), (2, 3, 0, 0.8), (5, 11, 10, 0.85)]
 
 
 @knock.check("draw: with probability q, independently; forced blocks run", points=2)
@@ -311,54 +305,14 @@ knock.wrong(
     ("1 - used**2", "1 - used"),
 )
 knock.wrong(
-    "count squared",
-    "you square the count itself; divide it by K first",
-    ("1 - used**2", "1 - u.sum(axis=1) ** 2"),
-)
-knock.wrong(
-    "part of what was dropped",
-    "you count the blocks that were dropped; |u| counts those that ran",
-    ("u.mean(axis=1)", "1 - u.mean(axis=1)"),
-)
-knock.wrong(
-    "gamma added",
-    "a wrong answer gets -gamma; you give gamma",
-    ("1 - used**2, -gamma", "1 - used**2, gamma"),
-)
-knock.wrong(
-    "gamma taken away",
-    "a wrong answer gets -gamma, whatever was run; you take gamma away from the reward",
-    ("1 - used**2, -gamma", "1 - used**2, 1 - used**2 - gamma"),
-)
-knock.wrong(
-    "nothing for a wrong answer",
-    "a wrong answer gets -gamma, not 0",
-    ("1 - used**2, -gamma", "1 - used**2, 0"),
-)
-knock.wrong(
-    "batch together",
-    "the blocks of all images are counted together; each image has its own reward",
-    ("u.mean(axis=1)", "u.mean()"),
-)
-knock.wrong(
     "0.5 dropped",
     "where p is exactly 0.5 the block runs: p >= 0.5",
     ("(p >= 0.5)", "(p > 0.5)"),
 )
 knock.wrong(
-    "above the row's mean",
-    "you compare with the mean of the row; a block runs from 0.5 on",
-    ("(p >= 0.5)", "(p >= p.mean(axis=1, keepdims=True))"),
-)
-knock.wrong(
     "critic without the curriculum",
     "the critic drops blocks that may not be dropped yet; they are 1 in u' as well",
     (GREEDY, GREEDY[: GREEDY.index("    u[:")]),
-)
-knock.wrong(
-    "critic's first blocks free",
-    "the first `last` blocks are free in u'; the last ones are",
-    (GREEDY, GREEDY.replace(": max(0, p.shape[1] - last)", "last:")),
 )
 knock.wrong(
     "critic from the end",
@@ -367,41 +321,9 @@ knock.wrong(
     (GREEDY, GREEDY.replace(": max(0, p.shape[1] - last)", ":-last")),
 )
 knock.wrong(
-    "critic beyond all blocks",
-    "with last above K, K - last is negative and counts from the end; none is forced",
-    (GREEDY, GREEDY.replace("max(0, p.shape[1] - last)", "p.shape[1] - last")),
-)
-knock.wrong(
-    "one block less for the critic",
-    "u' has one free block less than `last`",
-    (GREEDY, GREEDY.replace("- last)", "- last + 1)")),
-)
-knock.wrong(
     "not bounded",
     "q is p itself: then a p near to 0 or 1 leaves nothing to try out",
     ("return alpha * p + (1 - alpha) * (1 - p)", "return p.copy()"),
-)
-knock.wrong(
-    "shrunk to 0",
-    "q is alpha * p alone; it must not fall below 1 - alpha",
-    ("return alpha * p + (1 - alpha) * (1 - p)", "return alpha * p"),
-)
-knock.wrong(
-    "pulled to the middle",
-    "q is a mean of p and 0.5, with weights alpha and 1 - alpha; it is one of p and "
-    "1 - p",
-    (
-        "return alpha * p + (1 - alpha) * (1 - p)",
-        "return alpha * p + (1 - alpha) * 0.5",
-    ),
-)
-knock.wrong(
-    "alpha exchanged",
-    "alpha and 1 - alpha are exchanged",
-    (
-        "return alpha * p + (1 - alpha) * (1 - p)",
-        "return (1 - alpha) * p + alpha * (1 - p)",
-    ),
 )
 knock.wrong(
     "cut off",
@@ -417,24 +339,9 @@ knock.wrong(
     ("< bounded(p, alpha))", "< p)"),
 )
 knock.wrong(
-    "drawn upside down",
-    "u is 1 with probability 1 - q",
-    ("rng.random(p.shape) < bounded", "rng.random(p.shape) > bounded"),
-)
-knock.wrong(
-    "not drawn",
-    "u is 1 where q is above one half: nothing is drawn",
-    ("rng.random(p.shape) < bounded", "0.5 < bounded"),
-)
-knock.wrong(
     "one number for a row",
     "all blocks of an image are drawn with one number; draw one for each",
     ("rng.random(p.shape) <", "rng.random((len(p), 1)) <"),
-)
-knock.wrong(
-    "one number for a block",
-    "all images are drawn with the same numbers; draw one for each",
-    ("rng.random(p.shape) <", "rng.random(p.shape[1]) <"),
 )
 knock.wrong(
     "drawn without the curriculum",
@@ -442,19 +349,9 @@ knock.wrong(
     (DRAW, DRAWN),
 )
 knock.wrong(
-    "first blocks drawn",
-    "the first `last` blocks are drawn; the last ones are free",
-    (DRAW, DRAW.replace(": max(0, p.shape[1] - last)", "last:")),
-)
-knock.wrong(
     "seed fixed",
     "you make a generator of your own, so each draw is the same: use rng",
     ("(rng.random(p.shape)", "(np.random.default_rng(0).random(p.shape)"),
-)
-knock.wrong(
-    "drawn from elsewhere",
-    "you draw from NumPy's global generator; use rng",
-    ("(rng.random(p.shape)", "(np.random.random(p.shape)"),
 )
 knock.wrong(
     "forced blocks in the loss",
@@ -462,37 +359,9 @@ knock.wrong(
     (LOSS, ""),
 )
 knock.wrong(
-    "sum in place of a mean",
-    "the loss is a sum over the images; it is their mean",
-    (".sum(axis=1)).mean()", ".sum(axis=1)).sum()"),
-)
-knock.wrong(
-    "mean over the blocks",
-    "the log probabilities of the blocks are averaged; add them up",
-    ("log_p.sum(axis=1)", "log_p.mean(axis=1)"),
-)
-knock.wrong(
     "reward climbs down",
     "the sign of the loss is wrong: a good choice must become more likely",
     ("return -(advantage *", "return (advantage *"),
-)
-knock.wrong(
-    "probability of a run",
-    "you take log q for every block; where u is 0, P is 1 - q",
-    ("np.log(np.where(u == 1, q, 1 - q))", "np.log(q)"),
-)
-knock.wrong(
-    "probability in place of its logarithm",
-    "the probabilities themselves are added up; take their logarithms",
-    ("np.log(np.where(u == 1, q, 1 - q))", "np.where(u == 1, q, 1 - q)"),
-)
-knock.wrong(
-    "loss of p",
-    "the loss has log p; u was drawn from q",
-    (
-        "    q = bounded(sigmoid(logits), alpha)\n    log",
-        "    q = np.clip(sigmoid(logits), 1e-6, 1 - 1e-6)\n    log",
-    ),
 )
 knock.wrong(
     "upstream ignored",
@@ -508,32 +377,9 @@ knock.wrong(
     ),
 )
 knock.wrong(
-    "gradient u - q",
-    "u - q would be the gradient by the logit of q; go on to p and the policy's logits",
-    (
-        "by_logits = by_q * (2 * alpha - 1) * p * (1 - p)",
-        "by_logits = u - q",
-    ),
-)
-knock.wrong(
     "slope of q forgotten",
     "the factor 2 alpha - 1, from q to p, is missing",
     ("by_q * (2 * alpha - 1) *", "by_q *"),
-)
-knock.wrong(
-    "slope of the sigmoid forgotten",
-    "that is the gradient by p; go on to the logits with p (1 - p)",
-    ("(2 * alpha - 1) * p * (1 - p)", "(2 * alpha - 1)"),
-)
-knock.wrong(
-    "slope of the sigmoid at q",
-    "the slope of the sigmoid is taken at q; it is p (1 - p)",
-    ("(2 * alpha - 1) * p * (1 - p)", "(2 * alpha - 1) * q * (1 - q)"),
-)
-knock.wrong(
-    "as if all ran",
-    "the slope of log(1 - q) is -1 / (1 - q); you take 1 / q for every block",
-    ("np.where(u == 1, 1 / q, -1 / (1 - q))", "1 / q"),
 )
 knock.wrong(
     "sign where dropped",
@@ -549,14 +395,4 @@ knock.wrong(
     "gradient not averaged",
     "the loss is a mean over the images, so divide the gradient by their number",
     ("by_logits / len(u)", "by_logits"),
-)
-knock.wrong(
-    "averaged over all elements",
-    "you divide by N * K; the mean is over the images only",
-    ("by_logits / len(u)", "by_logits / u.size"),
-)
-knock.wrong(
-    "always float64",
-    "the reward is float64 even for float32: give it the dtype of u",
-    ("-gamma).astype(u.dtype)", "-gamma).astype(float)"),
 )
