@@ -280,7 +280,6 @@ def layout(mine, r):
 
 INNER = 'np.einsum("tm,ijm->tij", z, w) + b'
 KERNEL = '    return np.einsum("opqj,tij->toipq", w_out, a) + b_out[:, None]'
-BACK = "    return gz, gw, ga.sum(axis=0), gw_out, g.sum(axis=(0, 2))"
 GRID = "(rows, columns, outputs, inputs, f, f).swapaxes(1, 2)"
 
 knock.wrong(

@@ -174,11 +174,21 @@ def steps(mine, r):
             checks.value(mine.step, step, *args, tolerance=TIGHT, again=False)
 
 
-@knock.check("step: good news, bad news, no news; sure and impossible picks")
-def corners(mine, r):
+@knock.check("step: bad news and no news, of sure and impossible picks")
+def bad_news(mine, r):
+    corners(mine, r, (0.0, -1.0, -0.125, -30.0))
+
+
+@knock.check("step: good news, of sure and impossible picks")
+def good_news(mine, r):
+    corners(mine, r, (1.0, 0.125, 30.0))
+
+
+def corners(mine, r, all_news):
+    """Some tables, all kinds of rates."""
     policy = [[[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5], [0.25, 0.5, 0.25], [0.2, 0.2, 0.6]]]
     policy, baseline = np.array(policy), np.full((1, 5), 0.25)
-    for news in (0.0, 1.0, -1.0, 0.125, -0.125, 30.0, -30.0):
+    for news in all_news:
         for lr in (0.5, 0.0, 1.0, 4.0):
             for first in range(3):
                 actions = np.array([first, 0, 0, 2, 1])
@@ -267,12 +277,6 @@ knock.wrong(
     "you take the largest number of the whole array away, so other rows lose their "
     "digits: take that of each row",
     ("v.max(axis=1, keepdims=True)", "v.max()"),
-)
-knock.wrong(
-    "nothing taken away",
-    "where all of v is around 1e9, digits go lost in the sums: take the largest number "
-    "of each row away first",
-    ("v.max(axis=1, keepdims=True)", "0"),
 )
 knock.wrong(
     "sum not 1",
@@ -368,11 +372,6 @@ knock.wrong(
     "all tasks",
     "the probabilities of all tasks become those of this one",
     ("policy[task] = project(p)", "policy[:] = project(p)"),
-)
-knock.wrong(
-    "all baselines",
-    "the baselines of all tasks move; only that of this task does",
-    ("baseline[task] += rate", "baseline += rate"),
 )
 knock.wrong(
     "baseline stays",

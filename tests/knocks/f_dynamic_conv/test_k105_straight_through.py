@@ -348,14 +348,6 @@ knock.wrong(
     ("y, runs = x.copy(), p > 0.5", "y, runs = x, p > 0.5"),
 )
 knock.wrong(
-    "x itself",
-    "where all gates are closed x itself comes back; make a new array",
-    (
-        "    y, runs = x.copy(), p > 0.5\n",
-        "    runs = p > 0.5\n    y = x.copy() if runs.any() else x\n",
-    ),
-)
-knock.wrong(
     "skipped before",
     "a gate is paid for the blocks before it as well; only those from its own on count",
     (SAVED, "saved.sum(axis=1, keepdims=True)"),
