@@ -20,6 +20,7 @@ from minidl.bench import (
     conv,
     engine,
     explain,
+    dynamic,
     fastfood,
     fwht,
     measure,
@@ -75,6 +76,10 @@ def small(monkeypatch):
     monkeypatch.setattr(fwht, "WORK", work)
     monkeypatch.setattr(fastfood, "WORK", [(4, "<= 1x dense"), (8, "<= 3x floor")])
     monkeypatch.setattr(fastfood, "BATCH", 3)
+    for name, value in dict(BATCH=2, CHANNELS=3, OUT=4, SIZE=5, EXPERTS=2).items():
+        monkeypatch.setattr(dynamic, name, value)
+    for name, value in dict(WIDTHS=(2, 2, 3), IMAGES=4).items():
+        monkeypatch.setattr(dynamic, name, value)
     monkeypatch.setattr(train, "BARS", {"separable": ">= 3x"})
     monkeypatch.setattr(nets, "CHANNELS", (2, 2, 3, 3))
     images = np.random.default_rng(0).standard_normal((2, 1, 28, 28), np.float32)
@@ -96,6 +101,8 @@ ROWS = {
     "shift": ["3x3 fwd", "3x3 fwd+bwd", "5x5 fwd", "5x5 fwd+bwd"],
     "fwht": ["4 x 8, in place", "4 x 8, fwd", "2 x 16, fwd+bwd"],
     "fastfood": ["d = 4", "d = 8, floor"],
+    "dynamic": ["CondConv, grouped", "CondConv, mixture"]
+    + [f"{n} of 6 blocks" for n in (6, 4, 2)],
     "train": ["separable step", "separable memory"],
 }
 PEERS = {
@@ -103,6 +110,7 @@ PEERS = {
     "shift": {"copyto"},
     "fwht": {"copyto", "GEMM"},
     "fastfood": {"floor", "dense"},
+    "dynamic": {"mixture", "all"},
     "train": set(),
 }
 
@@ -249,7 +257,7 @@ def test_cuda_without_a_gpu(run):
 
 
 SIMULATED = [pytest.param("conv", marks=pytest.mark.process), "shift", "fwht"]
-SIMULATED += ["fastfood", "train"]
+SIMULATED += ["fastfood", "dynamic", "train"]
 
 
 @pytest.mark.parametrize("suite", SIMULATED)

@@ -7,6 +7,7 @@ from minidl import backend
 from minidl import functional as F
 from minidl.bench import (
     conv,
+    dynamic,
     fastfood,
     fwht,
     measure,
@@ -22,6 +23,7 @@ from minidl.bench.measure import Row, Versus
 from minidl.bench.setting import Setting
 from minidl.bench.shapes import Shape
 from minidl.errors import ArgumentError, BackendError, MinidlError, UnknownNameError
+from minidl.papers import resnet
 from minidl.papers.fastfood import Fastfood
 from minidl.tensor import Tensor
 
@@ -261,6 +263,38 @@ def test_a_fastfood_row_computes_the_same_on_both_sides(monkeypatch):
     for x, y in zip(a, b):
         np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-3, atol=1e-4)
     assert fastfood.moved(16) == 5 * 5 * 16
+
+
+@pytest.mark.parametrize("mixture", [False, True])
+def test_a_cond_conv_row_computes_the_same_on_all_sides(monkeypatch, mixture):
+    pytest.importorskip("torch")
+    for name, value in dict(BATCH=3, CHANNELS=4, OUT=5, SIZE=6, EXPERTS=3).items():
+        monkeypatch.setattr(dynamic, name, value)
+    here, layer = Setting.find(1), dynamic.layer("mixture" if mixture else "auto")
+    a, b = dynamic.ours(here, layer)(), dynamic.theirs(here, layer, mixture)()
+    assert len(a) == len(b) == 4  # by x, the experts, the router's weight and bias
+    for x, y in zip(a, b):
+        np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-3, atol=1e-4)
+    assert dynamic.needed() == 8 * 3 * (5 * 4 * 9 + 9 * 36)
+
+
+def test_blocks_that_are_left_out_are_those_of_the_row(monkeypatch):
+    monkeypatch.setattr(dynamic, "IMAGES", 9)
+    seen, inner = [], resnet.Block.forward
+
+    def forward(block, x):
+        seen.append(x.shape[0])
+        return inner(block, x)
+
+    monkeypatch.setattr(resnet.Block, "forward", forward)
+    ways = dynamic.skipping(Setting.find(1), 4)
+    y = ways["some"]()
+    assert sum(seen) == 4 * 9
+    seen.clear()
+    assert not np.allclose(ways["all"]().data, y.data)
+    assert seen == [9] * 6
+    pytest.importorskip("torch")
+    np.testing.assert_allclose(ways["torch"]()().numpy(), y.data, rtol=1e-3, atol=1e-4)
 
 
 def test_gemm_and_in_place_compute_the_transform():

@@ -9,6 +9,7 @@ SUITES = {
     "shift": "channels moved by whole pixels",
     "fwht": "the fast Walsh-Hadamard transform",
     "fastfood": "trained Fastfood layers beside dense ones",
+    "dynamic": "kernels mixed for each image, and blocks left out",
     "train": "whole training steps of networks: time and peak memory",
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .. import files
 from ..errors import ArgumentError
-from . import ceilings, conv, engine, fastfood, fwht, roofline, shift, train
+from . import ceilings, conv, dynamic, engine, fastfood, fwht, roofline, shift, train
 from .ceilings import Ceilings
 from .measure import PER_SECOND, Row, scaled
 from .setting import Setting
@@ -17,6 +17,7 @@ SUITES = {
     "shift": shift,
     "fwht": fwht,
     "fastfood": fastfood,
+    "dynamic": dynamic,
     "train": train,
 }
 
@@ -107,10 +108,13 @@ def comparison(title: str, rows: list[Row], setting: Setting, limits: Ceilings |
 def against_copy(title: str, rows: list[Row], setting: Setting, limits: Ceilings):
     """Ours against several peers: under each peer's time how we compare to it."""
     names = list(dict.fromkeys(name for row in rows for name in row.others))
-    caption = (
-        "below copyto: minidl / copyto; below others: other / minidl, > 1: we are ahead"
-        f"\n{setting.peer}, medians of pairs\n{ROOF}"
-    )
+    caption = "below a peer's time: peer / minidl, > 1: we are ahead"
+    if "copyto" in names:
+        caption = "below copyto: minidl / copyto; below others: other / minidl, "
+        caption += "> 1: we are ahead"
+    caption += f"\n{setting.peer}, medians of pairs"
+    if any(row.flop or row.bytes for row in rows):
+        caption += f"\n{ROOF}"
     columns = ["what", "minidl", *names, "torch", "reach", "GB/s", "GFLOP/s", "of roof"]
     table = _table(title, columns)
     for row in rows:
@@ -159,11 +163,12 @@ def show(console, suite: str, rows: list[Row], setting: Setting, limits) -> None
     grid = [row for row in rows if row.part == "grid"]
     title = f"{SUITES[suite].TITLE}, float32, {setting.place}"
     title += f", {setting.rounds} pair{'s' * (setting.rounds > 1)}"
-    if main:
-        make = against_copy if any(row.others for row in main) else comparison
-        console.print(make(title, main, setting, limits))
-        if SUITES[suite].ABOUT:
-            console.print(SUITES[suite].ABOUT, markup=False)
+    for part in dict.fromkeys(row.part for row in main):
+        some = [row for row in main if row.part == part]
+        make = against_copy if any(row.others for row in some) else comparison
+        console.print(make(part or title, some, setting, limits))
+    if main and SUITES[suite].ABOUT:
+        console.print(SUITES[suite].ABOUT, markup=False)
     if grid:
         if main:
             console.print()
