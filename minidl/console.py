@@ -32,8 +32,19 @@ class Progress:
                 TextColumn,
                 TimeRemainingColumn,
             )
+            from rich.text import Text
 
-            self.bar = Progress(
+            class Lines(Progress):
+                """The bar, and below it what the model's layers say of themselves."""
+
+                def get_renderables(bar):
+                    yield from super().get_renderables()
+                    for status in (task.fields["status"] for task in bar.tasks):
+                        if status:
+                            text = f"  {status}"
+                            yield Text(text, overflow="ellipsis", no_wrap=True)
+
+            self.bar = Lines(
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=None),
                 TextColumn("{task.fields[rate]:>6,.0f} images/s"),
@@ -50,6 +61,7 @@ class Progress:
                 total=config.epochs * len(loader),
                 completed=self.trainer.epoch * len(loader) + self.trainer.batch,
                 epoch=self._epoch(),
+                status=self.trainer.status(),
                 rate=0.0,
                 loss=0.0,
                 accuracy=0.0,
@@ -62,8 +74,7 @@ class Progress:
             self.bar.stop()
 
     def _epoch(self):
-        epoch = f"{self.trainer.epoch + 1}/{self.trainer.config.epochs}"
-        return ", ".join(filter(None, (epoch, self.trainer.status())))
+        return f"{self.trainer.epoch + 1}/{self.trainer.config.epochs}"
 
     def on_batch(self, trainer):
         """Move the bar; read losses back only about ten times a second."""
@@ -78,6 +89,7 @@ class Progress:
             self.bar.update(
                 self.task,
                 epoch=self._epoch(),
+                status=trainer.status(),
                 loss=loss,
                 accuracy=accuracy,
                 rate=(task.speed or 0.0) * trainer.config.batch,

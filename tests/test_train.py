@@ -235,3 +235,28 @@ def test_an_interrupt_in_another_thread_needs_no_signal_handler(images):
     thread.start()
     thread.join()
     assert done == [True]
+
+
+@pytest.mark.parametrize(
+    "name, stop",
+    [("skipnet", 13), ("blockdrop", 8), ("metapruning", 8), ("routing", 3)],
+)
+def test_a_run_in_stages_resumes_bit_for_bit(name, stop, tmp_path):
+    """Stopped within the stage that keeps the most: 5 batches are an epoch."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 1, 8, 8), np.uint8), np.arange(40) % 3
+    images = data.Dataset("noise", x, y, x, y, ["a", "b", "c"])
+    config = Config(model=name, epochs=3, batch=8)
+    whole = Trainer(config, images)
+    assert whole.fit()
+
+    def interrupt(trainer):
+        trainer.stop_requested = trainer.epoch * 5 + trainer.batch == stop
+
+    assert not Trainer(config, images).fit(tmp_path, on_batch=interrupt)
+    again, _ = Trainer.resume(tmp_path, images)
+    assert again.epoch * 5 + again.batch == stop and again.fit()
+    state = again.model.state_dict()
+    for key, value in whole.model.state_dict().items():
+        assert np.array_equal(value.data, state[key].data), key
+    assert np.array_equal(whole.losses, again.losses)
