@@ -50,33 +50,45 @@ def sentences(experiment: Experiment, outcomes: dict[str, Outcome], quick: bool)
 def draw(experiment: Experiment, outcomes: dict[str, Outcome], path) -> Path:
     """Accuracies of all seeds, and their means against multiply-adds, on a picture.
 
-    Against weights, where the experiment counts these as its paper does.
+    Against weights, where the experiment counts these as its paper does; against losses
+    where it claims something about them, or all variants cost the same.
 
     Raises: MinidlError where matplotlib is missing.
     """
     figure = pictures.new_figure(10, 1.6 + 0.42 * max(5, len(outcomes)))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2), sharex=True)
     colors = [f"C{i}" for i in range(len(outcomes))]
+    title, heights = _heights(experiment, outcomes)
     for row, (o, color) in enumerate(zip(outcomes.values(), colors)):
         seeds = o.accuracies
         left.plot(seeds, [row] * len(seeds), "o", color=color, alpha=0.45, markersize=5)
         left.plot([o.mean], [row], "|", color=color, markersize=18, markeredgewidth=2.5)
-        cost = o.count.parameters / 1e3 if experiment.weigh else o.count.madds / 1e6
-        right.plot([o.mean], [cost], "o", color=color)
+        right.plot([o.mean], [heights[row]], "o", color=color)
     left.set_yticks(range(len(outcomes)), list(outcomes))
     left.invert_yaxis()
     left.set_title("each seed, and the mean")
-    right.set_yscale("log")
-    weights = "thousands of weights"
-    right.set_title(weights if experiment.weigh else "millions of multiply-adds")
+    right.set_title(title)
+    if "loss" not in title:
+        right.set_yscale("log")
+        right.yaxis.set_minor_formatter("{x:g}")
     right.yaxis.tick_right()
     right.yaxis.set_major_formatter("{x:g}")
-    right.yaxis.set_minor_formatter("{x:g}")
     for axes in (left, right):
         axes.set_xlabel("test accuracy, %")
         axes.grid(alpha=0.3)
     figure.suptitle(f"{experiment.name}: {experiment.question}")
     return pictures.save(figure, path)
+
+
+def _heights(experiment, outcomes):
+    """What the right picture shows beside accuracy: its title, a number a variant."""
+    every = list(outcomes.values())
+    if experiment.weigh:
+        return "thousands of weights", [o.count.parameters / 1e3 for o in every]
+    same = len({o.count.madds for o in every}) == 1
+    if same or any(claim.loss for claim in experiment.claims):
+        return "loss on the training images", [np.mean(o.losses) for o in every]
+    return "millions of multiply-adds", [o.count.madds / 1e6 for o in every]
 
 
 def readable(row: dict) -> dict[str, str]:
