@@ -260,6 +260,24 @@ def test_the_command_shows_table_sentence_and_picture(run, tmp_path):
     assert status == 0 and "leave --quick out" in out and (tmp_path / "here").is_dir()
 
 
+@pytest.mark.parametrize("runs, says", [(3, "so far"), (0, "nothing is done yet")])
+def test_ctrl_c_shows_what_there_is(run, tmp_path, monkeypatch, runs, says):
+    done, one = [], study._one
+
+    def interrupted(*args):
+        if len(done) == runs:
+            raise KeyboardInterrupt
+        done.append(args)
+        one(*args)
+
+    monkeypatch.setattr(study, "_one", interrupted)
+    status, out, err = run("experiment", "tiny", "--out", "here")
+    assert status == 130 and "Traceback" not in out + err
+    assert "interrupted:" in out and says in out
+    assert ("MAdds" in out) == (runs > 0)
+    assert (tmp_path / "here" / "results.csv").exists() == (runs > 0)
+
+
 def test_the_command_lists_and_refuses(run):
     status, out, _ = run("experiment")
     assert status == 0 and "tiny" in out and "which?" in out

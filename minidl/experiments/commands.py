@@ -39,7 +39,13 @@ def _experiment(args, console):
         f"{experiment.name} ({experiment.source}): {experiment.question}", markup=False
     )
     kind = _study if isinstance(experiment, study.Experiment) else _measurement
-    table, sentences, draw = kind(experiment, images, folder, args, console)
+    try:
+        shown = kind(experiment, images, folder, args, console)
+        table, sentences, draw = shown
+    except _Interrupted as end:
+        console.print(end.table or "")
+        console.print(f"interrupted: {end}", markup=False)
+        return 130
     console.print(table)
     for sentence in sentences:
         console.print(f"- {sentence}", markup=False)
@@ -51,19 +57,34 @@ def _experiment(args, console):
     console.print(kept, markup=False)
 
 
+class _Interrupted(Exception):
+    """Ctrl-C: what there is by then, if anything."""
+
+    def __init__(self, folder, table=None):
+        done = f"{folder}/results.csv has what was done" if table else "nothing is done"
+        super().__init__(f"{done} so far" if table else f"{done} yet")
+        self.table = table
+
+
 def _study(experiment, images, folder, args, console):
     """Train all variants: a table, sentences, a function that draws."""
     from . import show, study
 
     seeds = study.seeds_of(experiment, args.quick, args.seeds)
-    many = len(experiment.variants)
+    many, outcomes = len(experiment.variants), {}
     console.print(f"{images.name}: {many} variants, {seeds} seeds each", markup=False)
     with _bar(console, seeds * many) as tell:
 
         def report(variant, seed, accuracy):
             tell(f"seed {seed}: {variant}: {accuracy:.1f} %")
 
-        outcomes = study.run(experiment, images, folder, args.quick, seeds, report)
+        options = folder, args.quick, seeds, report, outcomes
+        try:
+            study.run(experiment, images, *options)
+        except KeyboardInterrupt:
+            done = {name: o for name, o in outcomes.items() if o.accuracies}
+            table = show.table(experiment, done) if done else None
+            raise _Interrupted(folder, table) from None
     return (
         show.table(experiment, outcomes),
         show.sentences(experiment, outcomes, args.quick),
@@ -75,13 +96,18 @@ def _measurement(experiment, images, folder, args, console):
     """Measure all rows: a table, sentences, a function that draws."""
     from . import measurement, show
 
+    rows = []
     with _bar(console, None) as tell:
 
         def report(row):
             tell(", ".join(f"{k} {v}" for k, v in show.readable(row).items()))
 
-        options = folder, args.quick, args.seeds, report
-        rows = measurement.run(experiment, images, *options)
+        options = folder, args.quick, args.seeds, report, rows
+        try:
+            measurement.run(experiment, images, *options)
+        except KeyboardInterrupt:
+            table = show.table_of_rows(experiment, rows) if rows else None
+            raise _Interrupted(folder, table) from None
     return (
         show.table_of_rows(experiment, rows),
         [show.QUICK] if args.quick else experiment.conclude(rows),

@@ -51,17 +51,19 @@ def run(
     quick: bool = False,
     seeds: int | None = None,
     report: Callable[[dict], None] = lambda row: None,
+    found: list[dict] | None = None,
 ) -> list[dict]:
     """All rows; ``results.csv`` grows with each, and ``report(row)`` is called.
 
-    ``quick``: a small part of it, to see that it works.
+    ``quick``: a small part of it, to see that it works. ``found``: where the rows go,
+    for whoever wants them although the run is interrupted.
 
     Raises: ArgumentError unless seeds >= 1; FileError.
     """
     if seeds is not None and seeds < 1:
         raise ArgumentError(f"experiment: seeds must be >= 1; got {seeds}")
     seeds = seeds or (QUICK_SEEDS if quick else measurement.seeds)
-    found = []
+    found = [] if found is None else found
     for row in measurement.rows(Task(images, quick, seeds)):
         found.append(row)
         write(Path(folder) / "results.csv", found)

@@ -206,18 +206,20 @@ def run(
     quick: bool = False,
     seeds: int | None = None,
     report: Callable[[str, int, float], None] = lambda name, seed, accuracy: None,
+    outcomes: dict[str, Outcome] | None = None,
 ) -> dict[str, Outcome]:
     """Train every variant from every seed; ``results.csv`` grows with each run.
 
     ``quick``: one epoch on few images, to see that it works; the figures mean nothing.
-    ``report(variant, seed, accuracy)`` is called after each run.
+    ``report(variant, seed, accuracy)`` is called after each run. ``outcomes``: where
+    they go, for whoever wants them although the run is interrupted.
 
     Raises: ArgumentError unless seeds >= 1; FileError.
     """
     many = seeds_of(experiment, quick, seeds)
     images = fewer(images, QUICK_IMAGES) if quick else images
     epochs = 1 if quick else experiment.epochs
-    outcomes = {}
+    outcomes = {} if outcomes is None else outcomes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MinidlWarning)  # unwise variants are the point
         for variant in experiment.variants:
