@@ -7,9 +7,8 @@ import pytest
 
 import minidl
 from minidl import data, nn
-from minidl.experiments import conditional_nets as cn
 from minidl.experiments import dynamic_conv as dc
-from minidl.experiments import regularisation
+from minidl.experiments import pruning, regularisation, skipping
 from minidl.experiments.measurement import Task
 from minidl.papers import meta_pruning
 from minidl.papers.resnet import ResNet
@@ -75,13 +74,13 @@ def test_labels_that_are_drawn_anew():
     ],
 )
 def test_the_correlation_of_ranks(a, b, expected):
-    assert cn.rank_correlation(a, b) == pytest.approx(expected)
+    assert pruning.rank_correlation(a, b) == pytest.approx(expected)
 
 
 def test_blocks_at_random():
-    net = cn.AtRandom(ResNet((2, 2), (3, 4), 1, 3), 2)
+    net = skipping.AtRandom(ResNet((2, 2), (3, 4), 1, 3), 2)
     x = Tensor(Draw(0)(400, 1, 4, 4).astype("f"))
-    keep = cn.blocks_run(net, x)
+    keep = skipping.blocks_run(net, x)
     assert (keep.sum(1) == 2).all()
     # 5.5 standard errors for each of four shares: below 1e-6 together.
     assert np.abs(keep.mean(0) - 0.5).max() < 5.5 * 0.5 / math.sqrt(400)
@@ -94,9 +93,9 @@ def test_blocks_at_random():
 
 def test_blocks_run_of_every_rule():
     x = Tensor(Draw(0)(4, 1, 8, 8).astype("f"))
-    for _, _, build in cn.RULES:
-        keep = cn.blocks_run(build((1, 8, 8), 3), x)
-        assert keep.shape == (4, cn.BLOCKS) and set(np.unique(keep)) <= {0, 1}
+    for _, _, build in skipping.RULES:
+        keep = skipping.blocks_run(build((1, 8, 8), 3), x)
+        assert keep.shape == (4, skipping.BLOCKS) and set(np.unique(keep)) <= {0, 1}
 
 
 def test_the_rival_lies_on_the_line_of_its_seed():
@@ -112,15 +111,15 @@ def test_the_rival_lies_on_the_line_of_its_seed():
         row("at random", 1, 2, 0),
         row("all blocks", 1, 6, 80),
     ]
-    assert cn.rival(rows, 0, 3) == 50
-    assert cn.rival(rows, 0, 5) == 75
-    assert cn.rival(rows, 1, 4) == 40
+    assert skipping.rival(rows, 0, 3) == 50
+    assert skipping.rival(rows, 0, 5) == 75
+    assert skipping.rival(rows, 1, 4) == 40
 
 
 def test_scores_are_remembered_and_norms_see_images_first():
     net = meta_pruning.CroppedNet((1, 8, 8), 3)
     held = images().x_test, images().y_test
-    score = cn._scorer(net, images(), held, 1)
+    score = pruning._scorer(net, images(), held, 1)
     first = score([1, 2, 3])
     assert net.norms[0][1].running_mean.data.any()
     assert not net.norms[0][0].running_mean.data.any()
@@ -130,17 +129,19 @@ def test_scores_are_remembered_and_norms_see_images_first():
 
 def test_one_ratio_for_all_keeps_the_limit():
     net = meta_pruning.CroppedNet((1, 8, 8), 3)
-    widths = cn._uniform(net)
+    widths = pruning._uniform(net)
 
     def cost(widths):
         return meta_pruning.madds_of(net.shape, widths, net.strides, net.classes)
 
-    assert cost(widths) <= cn.LIMIT * net.madds()
+    assert cost(widths) <= pruning.LIMIT * net.madds()
     wider = [-(-w * 108 // 100) for w in widths]
-    assert cost(wider) > cn.LIMIT * net.madds()
+    assert cost(wider) > pruning.LIMIT * net.madds()
 
 
-@pytest.mark.parametrize("measured", [cn.SEARCH, dc.COLLAPSE], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "measured", [pruning.SEARCH, dc.COLLAPSE], ids=lambda m: m.name
+)
 def test_rows_sentences_and_picture(measured, tmp_path):
     pytest.importorskip("matplotlib")
     rows = list(measured.rows(Task(images(), True, 2)))
@@ -169,11 +170,11 @@ def test_the_sentences_of_skipping(tmp_path):
         )
     ]
     rows = [r | {"setting": "" if r["rule"] == "all blocks" else "1"} for r in rows]
-    skip, drop = cn.SKIP.conclude(rows)
+    skip, drop = skipping.SKIP.conclude(rows)
     assert skip.startswith("SkipNet (all 6 blocks: 90.5 %): 4.0 blocks 88.5 %.")
     assert "+8.0 +- 0.0 points over 2 runs" in skip and "3 to 3" in skip
     assert "points" not in drop  # it leaves out less than half a block
-    assert cn.SKIP.draw(rows, tmp_path / "plot.png").exists()
+    assert skipping.SKIP.draw(rows, tmp_path / "plot.png").exists()
 
 
 def test_all_are_modules_that_can_be_counted():

@@ -1,7 +1,14 @@
 """All experiments by name."""
 
 from ..errors import unknown_name
-from . import conditional_nets, dynamic_conv, efficient_conv, fastfood, regularisation
+from . import (
+    dynamic_conv,
+    efficient_conv,
+    fastfood,
+    pruning,
+    regularisation,
+    skipping,
+)
 from .measurement import Measurement
 from .study import Experiment
 
@@ -11,7 +18,8 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         efficient_conv,
         fastfood,
         dynamic_conv,
-        conditional_nets,
+        skipping,
+        pruning,
         regularisation,
     )
     for e in family.EXPERIMENTS
