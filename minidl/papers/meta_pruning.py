@@ -258,8 +258,8 @@ class MetaPruned(nn.Module):
         self.register_buffer("population", Tensor(rows.astype(np.int64)))
         self.register_buffer("hits", Tensor(np.zeros(size, np.int64)))
         self.register_buffer("found", Tensor(rows[0].astype(np.int64)))
-        # The stage's number, generations bred, batches that the running one has seen.
-        self.register_buffer("counts", Tensor(np.zeros(3, np.int64)))
+        # The stage's number, generations bred, batches and images of the running one.
+        self.register_buffer("counts", Tensor(np.zeros(4, np.int64)))
         self.best = math.nan  # of the last generation, the share that was right
 
     def _fits(self, choice):
@@ -291,15 +291,16 @@ class MetaPruned(nn.Module):
                 right = F.argmax(self.writer(x, choice), 1) == y
                 self.hits.data[i] += right.data.sum()
         self.counts.data[2] += 1
+        self.counts.data[3] += x.shape[0]
         if int(self.counts.data[2]) == self.batches:
-            self._breed(self.batches * x.shape[0])
+            self._breed()
 
-    def _breed(self, images):
+    def _breed(self):
         population, hits = (
             backend.asnumpy(b.data) for b in (self.population, self.hits)
         )
         self.found.data[...] = self.population.data[int(hits.argmax())]
-        self.best = hits.max() / images
+        self.best = hits.max() / int(self.counts.data[3])
         fifth = len(hits) // 5
         ratios, kinds = len(self.writer.ratios), (fifth, 2 * fifth, fifth)
         bred = next_population(population, hits, ratios, self._fits, *kinds)
@@ -310,7 +311,7 @@ class MetaPruned(nn.Module):
         device = self.found.device
         self.population.data[...] = backend.asarray(population, None, device)
         self.hits.data[...] = 0
-        self.counts.data[2] = 0
+        self.counts.data[2:] = 0
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Train for 3/10 of the epochs, search for 1/10, retrain; the first two for one
