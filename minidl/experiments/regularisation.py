@@ -109,7 +109,6 @@ SHAKE = Experiment(
         Claim("Shaken backwards alone is not enough.", "shake-shake", "even-shake"),
     ),
     epochs=40,
-    seeds=5,
 )
 
 EXPERIMENTS = (MIXUP, SHAKE)
