@@ -166,13 +166,15 @@ def test_the_sentences_of_skipping(tmp_path):
             ("all blocks", 6.0, 1, 90.0),
             ("SkipNet", 4.0, 3, 88.0),
             ("BlockDrop", 5.9, 2, 85.0),
+            ("SkipNet", 1.0, 1, 10.0),  # the rival has no net as small
             ("at random", 2.0, 15, 70.0),
         )
     ]
-    rows = [r | {"setting": "" if r["rule"] == "all blocks" else "1"} for r in rows]
+    for row in rows:
+        row["setting"] = {"all blocks": ""}.get(row["rule"], f"{row['blocks run']:g}")
     skip, drop = skipping.SKIP.conclude(rows)
-    assert skip.startswith("SkipNet (all 6 blocks: 90.5 %): 4.0 blocks 88.5 %.")
-    assert "+8.0 +- 0.0 points over 2 runs" in skip and "3 to 3" in skip
+    assert skip.startswith("SkipNet (all 6 blocks: 90.5 %): 4.0 blocks 88.5 %, 1.0")
+    assert "+8.0 +- 0.0 points over 2 runs" in skip and "1 to 3" in skip
     assert "points" not in drop  # it leaves out less than half a block
     assert skipping.SKIP.draw(rows, tmp_path / "plot.png").exists()
 
