@@ -37,7 +37,8 @@ Shapes: x, f, y, gy, gf and gx (N, ...) with one axis or more, p and gp (N,), ga
 the returns (N, n), losses (N,). N, n and all axes are 1 or more, but for `run`, whose
 block gets fewer images. f is F(x), of the shape of x. All arrays in one call are floats
 of one dtype, and so are the results. These are new arrays, that share no memory with
-what is given or with each other. alpha is a Python float.
+what is given or with each other. alpha is a Python float; it and the losses may be of
+any sign.
 Source: Wang et al., "SkipNet: learning dynamic routing in convolutional networks", ECCV
 2018.
 Checked: against loops, with p of exactly 0.5; numbers that are not finite where they
@@ -59,8 +60,8 @@ def gate(p):
 def gated(x, f, p):
     """y for all images, from x and f = F(x).
 
-    For each image one of the two is copied: infinities and NaN in the other do not
-    matter.
+    For each image one of the two is copied as it is, infinities and NaN as well: in
+    the other they do not matter.
 
     Shapes: x, f and result (N, ...), p (N,).
     """
@@ -69,6 +70,9 @@ def gated(x, f, p):
 
 def gated_backward(gy, x, f, p):
     """The declared gradients (gx, gf, gp) of `gated`; ``gy`` is the gradient of y.
+
+    The gp of an image has nothing to do with the other images, and what is not finite
+    in its own is not hidden.
 
     Shapes: gy, x, f, gx and gf (N, ...), p and gp (N,).
     """
@@ -80,6 +84,7 @@ def run(x, block, p):
 
     block: a function that gives F(z) for images z (M, ...); it must be given those
     images, in their order, whose gate is open. If there are none it is not called.
+    What it gives is copied as it is; it may be the very array that it was given.
 
     Shapes: x and result (N, ...), p (N,).
     """

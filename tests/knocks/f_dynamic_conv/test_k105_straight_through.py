@@ -138,6 +138,12 @@ def unused(mine, r):
             checks.value(mine.gated, gated, x, f, p, tolerance=(0, 0), again=False)
     x, f, p = r(4, 3) * 1e300, r(4, 3) * 1e-300, np.array([0.9, 0.1, 0.6, 0.5])
     checks.value(mine.gated, gated, x, f, p, tolerance=(0, 0), again=False)
+    for shape in SHAPES:  # and what is used is copied as it is
+        x, f, p = sample(r, *shape)
+        for a in (x, f):
+            some = r.mask(*shape)
+            a[some] = r.rng.choice([np.nan, np.inf, -np.inf], int(some.sum()))
+        checks.value(mine.gated, gated, x, f, p, tolerance=(0, 0), again=False)
 
 
 @knock.check("the gradient of p is that of the soft gate, against small steps")
@@ -153,7 +159,8 @@ def slope(mine, r):
 
 def three(f, *args):
     """The three gradients."""
-    parts = checks.call(f, *args)
+    with np.errstate(invalid="ignore", over="ignore"):
+        parts = checks.call(f, *args)
     good = isinstance(parts, tuple | list) and len(parts) == 3
     checks.true(good, "gated_backward must give (gx, gf, gp)", "not three")
     return parts
@@ -170,6 +177,23 @@ def backwards(mine, r):
             checks.value(
                 mine.gated_backward, backward, *given, tolerance=TIGHT, again=False
             )
+
+
+@knock.check("gp: each image on its own, what is not finite and large numbers too")
+def alone(mine, r):
+    for shape, bad in itertools.product(SHAPES, (np.nan, np.inf, -np.inf, 1e30)):
+        gy, x, f, p = r(*shape), *sample(r, *shape)
+        image = r.size(0, len(x) - 1)
+        if bad == 1e30:
+            gy[image] *= bad
+        else:
+            r.choice([x, f]).reshape(len(x), -1)[image, 0] = bad
+        with np.errstate(invalid="ignore"):
+            *_, gp = three(mine.gated_backward, gy, x, f, p)
+            right = backward(gy, x, f, p)[2]
+        text = f"gated_backward, images {shape}, image {image} with {bad}: gp"
+        for n in range(len(x)):  # one by one: a large number hides none beside it
+            checks.equal(np.asarray(gp)[n], right[n], f"{text}[{n}]", tolerance=TIGHT)
 
 
 @knock.check("a block that was skipped gets exactly 0, and so does what it replaced")
@@ -205,6 +229,27 @@ def work(mine, r):
             apart("run", mine.run(odd, watched(seen), p), [odd, p])
 
 
+@knock.check("run: what is not finite is copied; a block may give back what it got")
+def carried(mine, r):
+    for shape in [*SHAPES, (6, 2, 3)]:
+        for power in (np.nan, np.inf, 1.0):
+            x, _, p = sample(r, *shape)
+            right, runs = x.copy(), np.array([opens(a) for a in p])
+            x[~runs] *= power
+            right[...] = x
+            what = f"run, images {shape}, a block that gives back its input"
+            checks.equal(checks.call(mine.run, x, lambda z: z, p), right, what)
+            right[runs] *= power
+            what = f"run, images {shape}, a block that multiplies by {power}"
+            y = checks.call(mine.run, x, lambda z, a=power: z * a, p)
+            checks.equal(y, right, what)
+            x[...], right[runs] = power, 2
+            what = f"run, images of {power}, a block that makes 2 of all"
+            y = checks.call(mine.run, x, lambda z: 0 * np.nan_to_num(z) + 2, p)
+            right[~runs] = power
+            checks.equal(y, right, what)
+
+
 def watched(seen):
     """A block that writes down what it is given."""
 
@@ -221,8 +266,8 @@ def rewards(mine, r):
     checks.value(f, returns, np.array([2.0]), np.array([[1.0, 0, 1, 0]]), 0.4)
     sizes = [(1, 1), (2, 3), (3, 2), (2, 2), (1, 7), (4, 1), (3, 18), (20, 5)]
     for n, gates in [*sizes, (r.size(1, 6), r.size(1, 6))]:
-        for alpha in (0.1, 1.0, 0.0, float(r.positive())):
-            losses = r.positive(n)
+        for alpha in (0.1, 1.0, 0.0, float(r.positive()), -0.3):
+            losses = r(n)
             g = r.mask(n, gates).astype(float)
             checks.value(f, returns, losses, g, alpha, tolerance=TIGHT)
         for g in (np.zeros((n, gates)), np.ones((n, gates))):
@@ -286,6 +331,31 @@ knock.wrong(
     "multiplied",
     "0 times infinity is NaN: choose, where a number is not used it may be anything",
     (WHERE, "runs = runs.astype(x.dtype)\n    return runs * f + (1 - runs) * x"),
+)
+knock.wrong(
+    "tidied up",
+    "what is not finite is replaced; copy what is chosen as it is, so that it shows",
+    (WHERE, "return np.nan_to_num(np.where(runs, f, x))"),
+)
+knock.wrong(
+    "sums taken from each other",
+    "gp comes from one running sum over all images, in which a large image drowns the "
+    "others; sum each on its own",
+    (
+        SLOPE,
+        "total = np.cumsum((gy * (f - x)).reshape(len(x), -1).sum(axis=1))\n"
+        "    gp = np.diff(total, prepend=total[:1] * 0)",
+    ),
+)
+knock.wrong(
+    "run multiplied",
+    "in run 0 times NaN is NaN: write what the block gives into its places",
+    (
+        "        y[runs] = block(x[runs])\n",
+        "        z = np.zeros_like(x)\n        z[runs] = block(x[runs])\n"
+        "        g = gate(p).reshape(-1, *[1] * (x.ndim - 1))\n"
+        "        y = g * z + (1 - g) * x\n",
+    ),
 )
 knock.wrong(
     "true derivative",
