@@ -90,7 +90,9 @@ def draw(p, alpha, last, rng):
 
 
 def loss(logits, u, advantage, alpha, last):
-    """The loss of the story, a number or an array of shape (), of the logits' dtype.
+    """The loss of the story, a NumPy number or an array of shape ().
+
+    Its dtype is that of the logits: np.float32 for float32, never a Python float.
 
     Shapes: logits and u (N, K), advantage (N,).
     """

@@ -1,7 +1,8 @@
 """Grader of k104: BlockDrop's rewards and its policy gradient.
 
-Draws: a mean may be eight standard errors off. Chance explains that, with so few draws,
-less than once in 10^8; all of them together, less than once in 10^6 runs.
+Draws: where there are few, a mean may be eight standard errors off, and six where there
+are many or nothing is rare. Chance explains that less than once in 10^8; all of them
+together, less than once in 10^6 runs. Probabilities that are a hundredth off pass.
 """
 
 import math
@@ -208,6 +209,15 @@ def generator(r):
     return np.random.default_rng(int(r.integers(1 << 30)))
 
 
+def apart_by(z, what):
+    """At no distance two elements may go together: numbers that are used again do."""
+    wave = np.fft.rfft(z, 2 * z.size)
+    together = np.fft.irfft(abs(wave) ** 2)[1 : z.size // 2]
+    bound = 9 * math.sqrt(z.size)  # for each of up to 10^5 distances, 10^-18
+    text = f"{what}: elements that are {1 + abs(together).argmax()} apart go together"
+    checks.true(abs(together).max(initial=0) < bound, text)
+
+
 def fair(what, found, q, may):
     """Draws (draws, N, K): forced blocks run, the others by q, and independently."""
     good = ((found == 0) | (found == 1)).all()
@@ -225,6 +235,31 @@ def fair(what, found, q, may):
     for gap in range(1, z.shape[1]):
         text = f"{what}: two elements multiplied"
         checks.statistic(z[:, gap:] * z[:, :-gap], 0, text, WIDE)
+
+
+@knock.check("draw: each probability, over 40,000 images, and for one block alone")
+def shares(mine, r):
+    cases = []
+    for alpha, n in ((0.55, 10_000), (0.7, 40_000), (0.9, 10_000)):
+        row = r.rng.permutation([0, 0.1, 0.3, 0.8, 1])
+        for p in (np.tile(row, (n, 1)), np.full((2000, 1), row[0])):
+            u = checks.call(mine.draw, p, alpha, p.shape[1], generator(r))
+            text = f"draw: shape must be {p.shape}; got {np.shape(u)}"
+            checks.true(np.shape(u) == p.shape, text, "shape")
+            cases.append((row[: p.shape[1]], alpha, u))
+    p, rng = np.array([[r.choice([0.1, 0.8])]]), generator(r)
+    alone = [float(np.squeeze(mine.draw(p.copy(), 0.7, 1, rng))) for _ in range(600)]
+    cases.append((p[0], 0.7, np.reshape(alone, (600, 1))))
+    evidence = np.concatenate([u.mean(axis=0) for *_, u in cases])
+    try:
+        for row, alpha, u in cases:
+            q = bounded(np.array(row), alpha)
+            for k, spread in enumerate(np.sqrt(q * (1 - q))):
+                text = f"draw: u for p = {row[k]}, alpha = {alpha}, K = {len(row)}"
+                checks.statistic(u[:, k], q[k], text, spread)
+            apart_by(((u - q) / np.sqrt(q * (1 - q))).ravel(), f"draw, alpha = {alpha}")
+    except Mistake as mistake:
+        raise Mistake(mistake.message, evidence) from None
 
 
 @knock.check("loss: the free blocks of all images", points=2)
@@ -274,7 +309,10 @@ def layout(mine, r):
                 np.asfortranarray(a.astype(kind))[::-1] for a in (logits, u, advantage)
             ]
             views += [alpha, last]
-            checks.value(mine.loss, loss, *views, **options)
+            result = checks.value(mine.loss, loss, *views, **options)
+            got = getattr(result, "dtype", type(result).__name__)
+            text = f"loss: the dtype must be {kind.__name__}; got {got}"
+            checks.true(got == kind, text, (str(got), kind.__name__))
             g = kind(1.25)
             checks.value(mine.loss_backward, backward, g, *views, **options)
             checks.value(mine.reward, reward, views[1], right[::-1], 3.0, **options)
@@ -344,6 +382,21 @@ knock.wrong(
     ("rng.random(p.shape) <", "rng.random((len(p), 1)) <"),
 )
 knock.wrong(
+    "cut off in the draw",
+    "u is drawn from p, cut off at 1 - alpha and alpha; draw it from q",
+    ("< bounded(p, alpha))", "< np.clip(p, 1 - alpha, alpha))"),
+)
+knock.wrong(
+    "sixteen numbers",
+    "your random numbers are multiples of 1/16, so u is 1 too often; take rng.random",
+    ("(rng.random(p.shape) <", "(rng.integers(0, 16, p.shape) / 16 <"),
+)
+knock.wrong(
+    "drawn from elsewhere",
+    "you draw from NumPy's global generator; use rng",
+    ("(rng.random(p.shape)", "(np.random.random(p.shape)"),
+)
+knock.wrong(
     "drawn without the curriculum",
     "draw drops blocks that may not be dropped yet",
     (DRAW, DRAWN),
@@ -362,6 +415,14 @@ knock.wrong(
     "reward climbs down",
     "the sign of the loss is wrong: a good choice must become more likely",
     ("return -(advantage *", "return (advantage *"),
+)
+knock.wrong(
+    "a Python float",
+    "the loss is a Python float, which has no dtype; give it that of the logits",
+    (
+        "return -(advantage * log_p.sum(axis=1)).mean()",
+        "return float(-(advantage * log_p.sum(axis=1)).mean())",
+    ),
 )
 knock.wrong(
     "upstream ignored",
