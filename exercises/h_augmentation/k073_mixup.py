@@ -30,14 +30,15 @@ cross_entropy and cross_entropy_backward of k015 are there to be used.
 
 Shapes: x (N, ...), any number of axes after the first; labels (N,), whole numbers from
 0 to C - 1; order (N,), whole numbers, a permutation; logits (N, C); g a number. N and C
-are 1 or more. lam is a Python float from 0 to 1. x, logits and target are floats; a
-result has the dtype of x or of the logits. Logits are up to 1e4 in size.
+are 1 or more. lam is a Python float from 0 to 1. x, logits and target are floats; an
+array has the dtype of x or of the logits. The loss is one number, a float of any
+precision. Logits are up to 1e4 in size.
 Source: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond empirical risk
 minimization", ICLR 2018.
 Checked: images, labels and loss against loops; the gradient against small steps and
-loops, with random g; that both forms of the loss are one; lam 0, 1 and between; large
-logits; float32; views; what is drawn: lam and order from rng alone, and their
-distributions.
+loops, with random g; that both forms of the loss are one; lam 0, 1 and between; g = 0;
+large logits; up to 200 classes; float32; views; what is drawn: lam and order from rng
+alone (np.random stays as it was), and their distributions.
 """
 
 import numpy as np

@@ -1,4 +1,9 @@
-"""Grader of k073: mixup."""
+"""Grader of k073: mixup.
+
+What is drawn may be drawn in any way. A mean may be six standard errors off, a share of
+a distribution by 3 / sqrt(n). Some 70 of them are looked at, of at least 99 numbers
+each: a right answer fails any of them less than once in 10^6 runs.
+"""
 
 import math
 from itertools import permutations
@@ -23,10 +28,9 @@ knock = Grader(
 
 TIGHT = (1e-10, 1e-12)
 SHAPES = [(2, 3), (1, 4), (3,), (3, 1, 2, 2), (4, 4), (1,), (5, 2, 3), (17, 1, 9, 2)]
-SHAPES += [(40, 2), (3, 3, 3, 3)]
+SHAPES += [(40, 2), (3, 3, 3, 3), (2, 3, 1, 2, 2), (2, 1, 2, 1, 1, 3)]
 SIZES = [(2, 3), (1, 4), (3, 1), (1, 1), (4, 4), (5, 2), (17, 12), (40, 3)]
-# Statistics: 16 in a run, each off by chance in about 2 of 10^9: 3 of 10^8 together.
-# Beyond six deviations of a mean of thousands of numbers in [0, 1] a normal tail holds.
+WIDE = [(3, 40), (2, 200)]
 
 
 def blended(x, lam, order):
@@ -90,8 +94,8 @@ def anything(r):
 
 
 def shares(r):
-    """lam: the ends, the middle and others."""
-    return 0.0, 1.0, 0.5, 0.3, float(r.rng.random())
+    """lam: the ends, near the ends, the middle and others."""
+    return 0.0, 1.0, 0.5, 0.3, 0.97, 0.995, 0.01, float(r.rng.random())
 
 
 @knock.check("mix: so much of each image, so much of another")
@@ -112,26 +116,30 @@ def labels(mine, r):
     f = mine.mixed_labels
     y, order = np.array([4, 0, 2]), np.array([1, 2, 0])
     checks.value(f, targets, y, 0.5, order, 5, tolerance=TIGHT)
-    for n, c in [*SIZES, anything(r), (3, 20)]:
+    for n, c in [*SIZES, *WIDE, anything(r), (3, 20)]:
         for lam in shares(r):
             _, y, _, order = batch(r, n, c)
             for some in (y, 0 * y, 0 * y + c - 1):
                 checks.value(f, targets, some, lam, order, c, tolerance=TIGHT)
     y = np.array([2, 0, 1], np.int32)
-    checks.value(f, targets, y, 0.3, np.array([1, 2, 0]), 4, tolerance=TIGHT)
+    args = y, 0.3, np.array([1, 2, 0]), 4
+    first = checks.value(f, targets, *args, tolerance=TIGHT)
+    checks.value(f, targets, 2 - y, *args[1:], tolerance=TIGHT)
+    what = "mixed_labels, its first result after the second call: results share memory"
+    checks.equal(first, targets(*args), what)
 
 
 @knock.check("mixup_loss: two cross-entropies, which are one of mixed labels", points=2)
 def value(mine, r):
     f = mine.mixup_loss
-    for n, c in [(3, 3), *SIZES, anything(r), anything(r)]:
+    for n, c in [(3, 3), *SIZES, *WIDE, anything(r), anything(r)]:
         logits, y, some, order = batch(r, n, c)
         checks.value(f, loss, logits, y, some, order, tolerance=TIGHT)
         for lam in shares(r):
             checks.value(f, loss, logits, y, lam, order, tolerance=TIGHT, again=False)
     for size in (1000.0, 1e4):  # far from each other
         logits, y, lam, order = batch(r, 4, 3)
-        logits[np.arange(4), y] += r.choice([size, -size])
+        logits[np.arange(4), y] += np.array([size, -size])[[0, 1, *r.integers(2, 2)]]
         checks.value(f, loss, logits, y, lam, order, tolerance=TIGHT)
 
 
@@ -141,14 +149,15 @@ def gradients(mine, r):
     for n, c in [(3, 3), (2, 4), (1, 2)]:
         logits, *rest = batch(r, n, c)
         checks.gradient(f, loss, logits, *rest, r=r, wrt=[0])
-    for n, c in [*SIZES, anything(r), anything(r)]:
+    for n, c in [*SIZES, *WIDE, anything(r), anything(r)]:
         logits, y, some, order = batch(r, n, c)
+        checks.value(f, backward, 0.0, logits, y, some, order, again=False)
         for lam in (some, *shares(r)):
             args = float(r()) - 2, logits, y, lam, order
             checks.value(f, backward, *args, tolerance=TIGHT, again=lam == some)
     for size in (1000.0, 1e4):
         logits, y, lam, order = batch(r, 4, 3)
-        logits[np.arange(4), y] += r.choice([size, -size])
+        logits[np.arange(4), y] += np.array([size, -size])[[0, 1, *r.integers(2, 2)]]
         checks.value(f, backward, 2.0, logits, y, lam, order, tolerance=TIGHT)
 
 
@@ -186,24 +195,22 @@ def layout(mine, r):
         checks.value(mine.mixup_loss_backward, backward, g, *args, tolerance=tolerance)
         g = np.float64(1.5)
         checks.value(mine.mixup_loss_backward, backward, g, *args, tolerance=tolerance)
-    x = r(3, 2)
-    for lam in (1.0, 0.0, 0.5):
-        mixed, order = mine.mix(x, lam, np.arange(3)), shuffled(r, 3)
+    for n, lam in ((1, 1.0), (1, 0.0), (1, 0.5), (3, 1.0), (3, 0.0), (3, 0.5)):
+        x = r(n, 2)
+        mixed, order = mine.mix(x, lam, np.arange(n)), shuffled(r, n)
         text = (
             f"mix with lam = {lam}: the result shares memory with x; make a new array"
         )
         checks.true(not np.shares_memory(mixed, x), text, ("shared", lam))
-        logits, y, _, _ = batch(r, 3, 4)
+        logits, y, _, _ = batch(r, n, 4)
         mine.mix(x, lam, order), mine.mixup_loss(logits, y, lam, order)
         mine.mixup_loss_backward(1.0, logits, y, lam, order)
         x *= -2  # the same arrays with other numbers
         logits *= -2
         mixed, right = mine.mix(x, lam, order), blended(x, lam, order)
         checks.equal(mixed, right, "mix again, after x was changed in place")
-        args, what = (
-            (logits, y, lam, order),
-            "again, after logits were changed in place",
-        )
+        args = logits, y, lam, order
+        what = "again, after logits were changed in place"
         checks.equal(mine.mixup_loss(*args), loss(*args), f"mixup_loss {what}")
         grad, right = mine.mixup_loss_backward(1.0, *args), backward(1.0, *args)
         checks.equal(grad, right, f"mixup_loss_backward {what}")
@@ -216,7 +223,10 @@ def drawn(mine, r):
         found = []
         for _ in range(2):
             np.random.seed(int(r.integers(1 << 30)))
+            before = np.random.get_state()
             found.append(mine.draw(n, alpha, np.random.default_rng(seed)))
+            after = np.random.get_state()
+            touched = before[2] != after[2] or (before[1] != after[1]).any()
         for pair in found:
             good = isinstance(pair, tuple | list) and len(pair) == 2
             text = f"{words} must give (lam, order); got {str(pair)[:60]}"
@@ -232,12 +242,14 @@ def drawn(mine, r):
         checks.true(good, text, "order")
         text = f"{words} must give the same for generators of the same seed"
         checks.true(lam == other and (order == again).all(), text, "not from rng")
+        text = f"{words} draws from NumPy's global generator, or seeds it; use rng only"
+        checks.true(not touched, text, "global generator touched")
 
 
 @knock.check("draw: lam is of Beta(alpha, alpha), all orders are as likely", points=2)
 def distribution(mine, r):
     rng, count = r.rng, 2000
-    for alpha in (0.2, 1.0, 4.0):
+    for alpha in (0.2, 1.0, 4.0, 0.05, 0.1, 20.0, 100.0):
         lam = np.array([float(mine.draw(2, alpha, rng)[0]) for _ in range(count)])
         mean, square = 0.5, 1 / (4 * (2 * alpha + 1))
         fourth = 3 * square**2 * (2 * alpha + 1) / (2 * alpha + 3)
@@ -257,6 +269,8 @@ def distribution(mine, r):
         lag = (lam[1:] - 0.5) * (lam[:-1] - 0.5)
         what = f"the product of one lam - 1/2 and the next, for alpha = {alpha},"
         checks.statistic(lag, 0.0, what, square)
+        if alpha == 1:
+            spread_out(np.sort(lam))
     lam = [float(mine.draw(1, 0.05, rng)[0]) for _ in range(200)]
     text = "of 200 lam for alpha = 0.05 about 50 are below 1e-6, and as many above 1 - "
     text += f"1e-6; yours are from {min(lam):.2g} to {max(lam):.2g}"
@@ -272,9 +286,59 @@ def distribution(mine, r):
             found = [round(orders.count(p) / count, 1) for p in permutations(range(3))]
             raise Mistake(mistake.message, found) from None
     pairs = [mine.draw(2, 1.0, rng) for _ in range(count)]
-    both = np.array([(float(p) - 0.5) * (float(o[0]) - 0.5) for p, o in pairs])
+    first = np.array([float(order[0]) for _, order in pairs])
+    average(first, 0.5, "order[0] of the orders of 2 images", 0.5)
+    both = np.array([float(lam) - 0.5 for lam, _ in pairs]) * (first - 0.5)
     what = "lam - 1/2 times order[0] - 1/2, which do not depend on each other,"
     checks.statistic(both, 0.0, what, math.sqrt(1 / 48))
+
+
+def spread_out(lam):
+    """Of 2000 lam for alpha = 1, sorted, nearly all differ; all are as likely."""
+    different, n = len(set(lam.tolist())), len(lam)
+    text = f"of {n} lam for alpha = 1 only {different} differ: they are rounded, or few"
+    checks.true(different > 0.95 * n, text, ("differ", different))
+    steps = np.arange(n + 1) / n
+    distance = max((steps[1:] - lam).max(), (lam - steps[:-1]).max())
+    text = f"the shares of small and large lam for alpha = 1 are up to {distance:.3g} "
+    text += f"off (chance explains {3 / math.sqrt(n):.2g})"  # by chance: 2 exp(-18)
+    checks.true(distance < 3 / math.sqrt(n), text, ("shares", np.asarray(distance)))
+
+
+def average(samples, expected, what, spread):
+    """`checks.statistic`; known wrong answers are told apart by what is off, too."""
+    try:
+        checks.statistic(samples, expected, what, spread)
+    except Mistake as mistake:
+        raise Mistake(mistake.message, (what, mistake.evidence)) from None
+
+
+@knock.check("draw: all orders are as likely in batches of 5 to 1000", points=2)
+def orders(mine, r):
+    for n, count in ((5, 1500), (9, 400), (25, 300), (100, 100), (1000, 100)):
+        drawn = [mine.draw(n, 1.0, r.rng)[1] for _ in range(count)]
+        found, places, of = np.stack(drawn), np.arange(n), f"of {n} images"
+        good = (np.sort(found) == places).all()
+        checks.true(good, f"an order {of} is not a permutation", "order")
+        average((found == places).sum(1), 1, f"how many {of} stay in place", 1)
+        average(found[:, 0], (n - 1) / 2, f"order[0] {of}", math.sqrt((n * n - 1) / 12))
+        again = np.take_along_axis(found, found, axis=1)
+        text = f"how many {of} are back in place when order is applied twice"
+        average((again == places).sum(1), 2, text, math.sqrt(3))
+        text = f"how many {of} are followed by the next one"
+        average((found[:, 1:] == found[:, :-1] + 1).sum(1), (n - 1) / n, text, 1)
+        middle, variance = (n - 1) / 2, (n * n - 1) / 12
+        slope = (found - middle) @ (places - middle) / (n * variance)
+        text = f"the correlation of order[b] with b {of}"
+        average(slope, 0, text, 1 / math.sqrt(n - 1))
+        text = f"how often order[b] is larger than b {of}"
+        larger = (found > places).sum(1)
+        average(larger, (n - 1) / 2, text, math.sqrt((n + 1) / 12))
+        text = f"how many {of} are at the same place in the next order"
+        average((found[1:] == found[:-1]).sum(1), 1, text, 1)
+        if n < 10:
+            sign = np.linalg.det(np.eye(n)[found])
+            average(sign, 0, f"the sign of the orders {of}, 1 if even, -1 if odd,", 1)
 
 
 DRAW = "return rng.beta(alpha, alpha), rng.permutation(n)"
@@ -315,6 +379,27 @@ wrong("turned round", why, DRAW, "return rng.beta(alpha, alpha), np.arange(n)[::
 why = "you draw cyclic orders only; all permutations must be as likely"
 new = "order = np.roll(np.arange(n), rng.integers(n))"
 wrong("cyclic", why, DRAW, new + "\n    return rng.beta(alpha, alpha), order")
+why = "image 0 always stays in place; it may go anywhere"
+new = "return rng.beta(alpha, alpha), np.append(0, 1 + rng.permutation(n - 1))"
+wrong("first stays", why, DRAW, new)
+why = "you exchange every place with any other; then some orders are more likely"
+new = "order = np.arange(n)\n    for i in range(n):\n        j = rng.integers(n)\n"
+new += "        order[[i, j]] = order[[j, i]]\n    return rng.beta(alpha, alpha), order"
+wrong("exchanged with any place", why, DRAW, new)
+why = "large batches are not shuffled at all"
+new = DRAW.replace("rng.permutation(n)", "np.arange(n)")
+wrong("large in order", why, DRAW, f"if n > 64:\n        {new}\n    {DRAW}")
+why = "both halves of the batch are shuffled apart; an image may go to the other half"
+new = "a, b = rng.permutation(n // 2), n // 2 + rng.permutation(n - n // 2)\n"
+new += "    return rng.beta(alpha, alpha), np.append(a, b)"
+wrong("halves apart", why, DRAW, new)
+why = "lam is rounded; any number between 0 and 1 may come"
+new = DRAW.replace("rng.beta(alpha, alpha)", "round(rng.beta(alpha, alpha), 2)")
+wrong("rounded", why, DRAW, new)
+why = "small alphas are drawn as if they were 0.2"
+wrong("clipped", why, DRAW, DRAW.replace("alpha, alpha", "*2 * [max(alpha, 0.2)]"))
+why = "you seed NumPy's global generator; leave it alone"
+wrong("global seed", why, DRAW, "np.random.seed(0)\n    " + DRAW)
 why = "you draw from NumPy's global generator; draw from rng"
 wrong("global generator", why, DRAW, DRAW.replace("rng.beta", "np.random.beta"))
 why = "you make a generator of your own: every batch gets the same numbers"
@@ -340,16 +425,15 @@ wrong("one or the other", why, MIX, "return x * 1 if lam >= 0.5 else x[order]")
 why = "with lam = 1 x itself comes back; make a new array"
 wrong("x itself", why, MIX, "if lam == 1:\n        return x\n    " + MIX)
 why = "x is scaled in place; it belongs to whoever called"
-wrong(
-    "in place",
-    why,
-    MIX,
-    "other = x[order]\n    x *= lam\n    return x + (1 - lam) * other",
-)
+new = "other = x[order]\n    x *= lam\n    return x + (1 - lam) * other"
+wrong("in place", why, MIX, new)
 why = "the result is float64 even for float32"
 wrong("always float64", why, MIX, MIX.replace("lam * x +", "lam * x.astype(float) +"))
 why = "the labels are not mixed: only the first is there"
 wrong("first label", why, EYE, "return np.eye(classes)[labels]")
+why = "there are at most 64 classes; C is any number"
+new = "hot = np.eye(classes)[labels]\n    hot[:, 64:] = 0\n"
+wrong("64 classes", why, EYE, new + "    return mix(hot, lam, order)")
 why = "the second label overwrites the first where both are the same: add them"
 new = (
     "out, rows = np.zeros((len(labels), classes)), np.arange(len(labels))\n"
@@ -365,9 +449,8 @@ wrong("labels as numbers", why, EYE, new + "\n    return np.eye(classes)[y]")
 why = "the loss has the first label only"
 wrong("loss of the first", why, LOSS, "return cross_entropy(logits, labels)")
 why = "lam and 1 - lam are exchanged in the loss"
-wrong(
-    "loss exchanged", why, LOSS, BOTH + "\n    return lam * second + (1 - lam) * first"
-)
+new = BOTH + "\n    return lam * second + (1 - lam) * first"
+wrong("loss exchanged", why, LOSS, new)
 why = "the logits are taken in another order, too; only the labels are"
 wrong("logits in order", why, BOTH, BOTH.replace("(logits, y)", "(logits[order], y)"))
 why = "both losses count in full"
@@ -387,18 +470,10 @@ knock.wrong(
 why = "the gradient has the first label only"
 wrong("gradient of the first", why, GRAD, "return first")
 why = "lam and 1 - lam are exchanged in the gradient"
-wrong(
-    "gradient exchanged",
-    why,
-    GRAD,
-    SECOND + "\n    return lam * second + (1 - lam) * first",
-)
+new = SECOND + "\n    return lam * second + (1 - lam) * first"
+wrong("gradient exchanged", why, GRAD, new)
 why = "the gradient is multiplied by N: CE is a mean over the examples"
-wrong(
-    "gradient not averaged",
-    why,
-    GRAD,
-    GRAD.replace("return", "return len(labels) * (") + ")",
-)
+new = GRAD.replace("return", "return len(labels) * (") + ")"
+wrong("gradient not averaged", why, GRAD, new)
 why = "the gradient is float64 even for float32"
 wrong("gradient float64", why, GRAD, GRAD.replace("* second", "* second.astype(float)"))
