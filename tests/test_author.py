@@ -1,11 +1,15 @@
 """What authors of knocks use: headers, stubs, and the proof of a grader."""
 
+import warnings
+
+import numpy as np
 import pytest
 from knock_cases import GRADER, SOLUTION, answered, build
 
 from minidl.errors import UnknownNameError
 from minidl.knocks import author, catalogue, prove
 from minidl.knocks.catalogue import KnockError
+from minidl.knocks.child import Job, failures
 
 
 @pytest.fixture
@@ -142,6 +146,20 @@ def test_good_graders_are_proved(tree):
     for entry in tree:
         proof = prove.proof_of(entry, 5, 5)
         assert proof.faults == [] and proof.killed == proof.wrongs == 5
+
+
+def test_what_an_answer_silences_is_heard_again(tree):
+    off = (
+        'import warnings\n\nnp.seterr(all="ignore")\nwarnings.simplefilter("ignore")\n'
+    )
+    source = SOLUTION.replace("import numpy as np\n", "import numpy as np\n" + off)
+    source = source.replace(
+        "    return a * x", '    np.seterr(all="raise")\n    return a * x'
+    )
+    heard, filters = np.geterr(), list(warnings.filters)
+    job = Job(tree[0], tree[0].solution, 0, source)
+    assert not failures(job, job.answer(), late=True)
+    assert np.geterr() == heard and list(warnings.filters) == filters
 
 
 def test_a_stub_out_of_step_is_found(tree):

@@ -8,9 +8,12 @@ import io
 import json
 import os
 import sys
+import warnings
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
+
+import numpy as np
 
 from .answer import Answer, Unwritten, about, execute, grader_of, load
 from .catalogue import Entry, MARK
@@ -37,6 +40,13 @@ class Printed(io.TextIOBase):
         return len(text)
 
 
+@contextmanager
+def _undone():
+    """What an answer sets of np.seterr and warnings' filters ends with the block."""
+    with np.errstate(), warnings.catch_warnings():
+        yield
+
+
 class Job:
     """One knock to grade: the answer in ``path``, with the numbers of ``seed``."""
 
@@ -52,11 +62,12 @@ class Job:
     def answer(self) -> Answer:
         """The learner's module. Raises: Mistake or Unwritten."""
         try:
-            if self.source is not None:
-                name = f"minidl_knock_{self.entry.stem}"
-                module = execute(self.source, str(self.path), name)
-                return Answer(module, self.source, self.reference)
-            return load(self.entry, self.path, self.reference)
+            with _undone():
+                if self.source is not None:
+                    name = f"minidl_knock_{self.entry.stem}"
+                    module = execute(self.source, str(self.path), name)
+                    return Answer(module, self.source, self.reference)
+                return load(self.entry, self.path, self.reference)
         except (Mistake, Unwritten):
             raise
         except BaseException as error:
@@ -74,7 +85,8 @@ class Job:
         sampler = Sampler((self.seed, number))
         sampler.small = small
         try:
-            check.ask(answer, sampler)
+            with _undone():
+                check.ask(answer, sampler)
         except (Mistake, Unwritten, Unavailable):
             raise
         except BaseException as error:
