@@ -94,6 +94,8 @@ def others(mine, r):
     ask(f, [((e, 3.0, 3.0, 4), {}) for e in (0, 1.5, 4, 9)], default)  # level
     ask(f, [((e, 5, 2, 1), {}) for e in (0, 0.5, 1, 2)], default)
     ask(f, [((e, 1e6, 1e-3, 10), {}) for e in (0, 3, 9.5, 10, 11)], default)
+    for start, end in ((1e9, 1e8), (1e-3, 1e-6), (1e-7, 2e-5)):  # large, tiny, up
+        ask(f, [((e, start, end, 10), {}) for e in (0, 3, 9.5, 10, 11)], default)
     ask(f, [((e, 4, 2, 10**9), {}) for e in (1, 10**9 - 1, 10**9, 10**10)], default)
 
 
@@ -123,6 +125,10 @@ def stepwise(f, r, way):
     many = 10**6 + 3
     steps = [1, many - 1, many, 7 * many + 5, 10 * many - 1, 10 * many, 20 * many]
     ask(f, [((step, many, way), {}) for step in steps], default_step)
+    for many in (49, 98, 10**8 + 7, 10**9):  # 49 * (1 / 49) is below 1 in floats
+        steps = [n * many + m for n in (0, 1, 3) for m in (-1, 0, 1)][1:]
+        steps = [*(s for s in steps if s < 10**9), 10**9]
+        ask(f, [((step, many, way), {}) for step in steps], default_step)
 
 
 @knock.check("it comes down, never below the end; both ways agree where epochs begin")
@@ -213,6 +219,10 @@ why = "T ends at 1, whatever `end` says"
 wrong("end is 1", why, T, "return start * (1 - done) + done")
 why = "where start is below end the answer is wrong: a line may go up, too"
 wrong("only down", why, T, "return max(start * (1 - done) + end * done, end)")
+why = "start is 1e6 at most in yours; it may be any number above 0"
+wrong("start clipped", why, T, T.replace("return start", "return min(start, 1e6)"))
+why = "end is 0.001 at least in yours; it may be any number above 0"
+wrong("end clipped", why, T, T.replace("+ end", "+ max(end, 1e-3)"))
 why = "T is rounded"
 wrong("rounded", why, T, "return round(start * (1 - done) + end * done, 6)")
 why = "T is a whole number"
@@ -234,6 +244,11 @@ wrong(
     EPOCH,
     EPOCH.replace("else step //", "else (step + steps_per_epoch // 2) //"),
 )
+why = "1 / steps_per_epoch is rounded, and epochs begin late; divide in whole numbers"
+new = EPOCH.replace("step // steps_per_epoch", "int(step * (1 / steps_per_epoch))")
+wrong("times the reciprocal", why, EPOCH, new)
+why = "your steps stop at 10**8; there may be more"
+wrong("steps clipped", why, EPOCH, "step = min(step, 10**8)\n    " + EPOCH)
 why = "steps are counted from 0; yours begin with 1"
 wrong("steps from 1", why, EPOCH, EPOCH.replace("= step", "= (step + 1)"))
 why = "an epoch has steps_per_epoch steps, not one less"
