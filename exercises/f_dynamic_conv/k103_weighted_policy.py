@@ -44,8 +44,9 @@ digits are lost where all of v is around 1e9.
 
 Shapes: v (M, n), frequency (D, n), policy (tasks, D, n), baseline (tasks, D), actions
 (D,) integers in [0, n), R and reward (D,). final, rho, lr, rate: Python floats, lr >= 0
-and rate in [0, 1]. All arrays of floats in one call have one dtype, and so have the
-results, which are new arrays.
+and rate in [0, 1]. A frequency may be any number from 0 on, also a count above 1. All
+arrays of floats in one call have one dtype, and so have the results, which are new
+arrays.
 Source: Rosenbaum, Klinger and Riemer, "Routing networks: adaptive selection of
 non-linear functions for multi-task learning", ICLR 2018.
 Checked: the projection against exact fractions, with ties, with one number, and with
@@ -59,7 +60,8 @@ import numpy as np
 def project(v):
     """The nearest probabilities to each row of v.
 
-    The numbers of v may be as large as 1e12.
+    The numbers of v may be as large as 1e12. All rows are projected: one whose sum is
+    only a little off 1 as well.
 
     Shapes: v and result (M, n).
     """

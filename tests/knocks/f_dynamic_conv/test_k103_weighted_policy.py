@@ -22,6 +22,8 @@ knock = Grader(
 )
 
 TIGHT = (1e-9, 1e-12)
+FINE = (1e-13, 1e-13)
+EXACT = {np.float32: (1e-6, 1e-6), np.float64: (1e-13, 1e-13)}
 SHAPES = [(1, 2), (2, 3), (1, 1), (3, 1), (2, 2), (3, 3), (4, 2), (1, 9), (5, 17)]
 SHAPES += [(20, 4), (2, 40)]
 SIZES = [  # tasks, D, n
@@ -155,6 +157,19 @@ def large(mine, r):
             checks.value(mine.project, project, v, tolerance=(1e-9, 1e-10))
 
 
+@knock.check("project: sums just beside 1, and numbers close together but far out")
+def near(mine, r):
+    for shape in ((3, 4), (1, 2), (2, 7)):
+        for little in (5e-4, -5e-4, 1e-6, -1e-7):
+            p = table(r, *shape)
+            checks.value(mine.project, project, p * (1 + little), tolerance=FINE)
+            checks.value(mine.project, project, p + little / 7, tolerance=FINE)
+        for kind, far in ((np.float32, 1e5), (np.float32, 4e3), (np.float64, 1e7)):
+            v = (far + r.integers(3, *shape) / 4).astype(kind)  # exact
+            for given in (v, -v, v - kind(far) + kind(1000)):
+                checks.value(mine.project, project, given, tolerance=EXACT[kind])
+
+
 @knock.check("rewards: the final one, and rho times the frequency of each pick")
 def bonus(mine, r):
     for depth, n in [*SHAPES, anything(r)[1:]]:
@@ -162,6 +177,8 @@ def bonus(mine, r):
             final, frequency = r.choice([1.0, -1.0, 0.37]), table(r, depth, n)
             args = final, rho, frequency, r.integers(n, depth)
             checks.value(mine.rewards, rewards, *args, tolerance=TIGHT)
+            often = final, rho, 9 * frequency, args[3]
+            checks.value(mine.rewards, rewards, *often, tolerance=TIGHT)
             single = final, rho, frequency[::-1].astype(np.float32), args[3]
             checks.value(mine.rewards, rewards, *single)
 
@@ -182,6 +199,21 @@ def bad_news(mine, r):
 @knock.check("step: good news, of sure and impossible picks")
 def good_news(mine, r):
     corners(mine, r, (1.0, 0.125, 30.0))
+
+
+@knock.check("step: small rates are projected as well, and tiny bad news are bad")
+def small(mine, r):
+    for sizes in [*SIZES[3:7], anything(r)]:
+        for lr in (1e-2, 1e-3, 1e-5):
+            policy, baseline, task, actions, reward, _, rate = sample(r, *sizes)
+            reward = reward.clip(-3, 3)
+            args = policy, baseline, task, actions, reward, lr, rate
+            checks.value(mine.step, step, *args, tolerance=FINE, again=False)
+    for news in (-5e-4, -1e-7, 5e-4, 1e-7):
+        policy, baseline = table(r, 2, 4, 3), np.full((2, 4), 0.0)
+        for lr in (1.0, abs(0.25 / news)):
+            args = policy, baseline, 1, r.integers(3, 4), np.full(4, news), lr, 0.25
+            checks.value(mine.step, step, *args, tolerance=FINE, again=False)
 
 
 def corners(mine, r, all_news):
@@ -279,6 +311,25 @@ knock.wrong(
     ("v.max(axis=1, keepdims=True)", "v.max()"),
 )
 knock.wrong(
+    "nearly 1 is enough",
+    "rows whose sum is nearly 1 are left as they are; project all of them",
+    (
+        f"    return {TAKE}",
+        "    done = (v.min(axis=1) >= 0) & (abs(v.sum(axis=1) - 1) < 1e-3)\n"
+        f"    return np.where(done[:, None], v, {TAKE})",
+    ),
+    ("    v = v - v.max(axis=1, keepdims=True)\n", ""),
+)
+knock.wrong(
+    "shifted only if large",
+    "the largest number is taken away only where it is huge; digits get lost before",
+    (
+        "    v = v - v.max(axis=1, keepdims=True)\n",
+        "    top = v.max(axis=1, keepdims=True)\n"
+        "    v = v - np.where(abs(top) > 1e8, top, 0)\n",
+    ),
+)
+knock.wrong(
     "sum not 1",
     "numbers are cut off at 0 and 1, each for itself; their sum must be 1, too",
     (f"    return {TAKE}", "    return np.clip(v, 0, 1)"),
@@ -350,6 +401,20 @@ knock.wrong(
     "not projected",
     "the new numbers are not projected: they are no probabilities",
     ("policy[task] = project(p)", "policy[task] = p"),
+)
+knock.wrong(
+    "small steps not projected",
+    "after a small step you do not project; the sum is a little off 1 then",
+    (
+        "policy[task] = project(p)",
+        "off = abs(p.sum(axis=1) - 1).max()\n"
+        "    policy[task] = project(p) if off > 1e-3 or p.min() < 0 else p",
+    ),
+)
+knock.wrong(
+    "tiny bad news are good",
+    "a D just below 0 gets the weight of good news; compare it with 0",
+    ("np.where(advantage < 0,", "np.where(advantage < -1e-3,"),
 )
 knock.wrong(
     "divided by the sum",
