@@ -110,7 +110,8 @@ def block_cost(channels, filters, k, hidden):
 def fresh_statistics(batches):
     """(mean, variance) of each channel, over all batches as if they were one.
 
-    The variance is the mean square of what is left when the mean is taken away.
+    The variance is the mean square of what is left when the mean is taken away. The
+    mean may be a million times the spread (in float32, a thousand times).
 
     Shapes: batches, a list of arrays (N, C, H, W), N differs; results (C,).
     """

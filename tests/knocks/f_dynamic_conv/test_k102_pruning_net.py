@@ -39,6 +39,7 @@ CASES = [  # inputs, outputs, shape, hidden
     (11, 19, (20, 18, 1, 1), 3),
     (2, 1, (2, 3, 5, 5), 6),
     (16, 9, (9, 17, 1, 1), 40),
+    (1, 2, (2, 2, 7, 7), 2),
 ]
 TINY = [(2, 1, (2, 3, 1, 1), 3), (1, 1, (1, 1, 1, 1), 2), (1, 2, (2, 2, 2, 2), 4)]
 
@@ -182,6 +183,16 @@ def edge(mine, r):
         checks.value(mine.kernel_backward, backward, *args, tolerance=TIGHT)
 
 
+@knock.check("hidden numbers that are all 0: b2 alone makes the kernel")
+def dead(mine, r):
+    for case in [*CASES[:8], (1, 2, (3, 2, 2, 2), 1), anything(r)]:
+        g, inputs, outputs, w1, b1, w2, b2, shape = with_g(r, case)
+        b1 -= 100 + abs(w1).sum(axis=1)
+        args = inputs, outputs, w1, b1, w2, b2, shape
+        checks.value(mine.kernel, kernel, *args, tolerance=TIGHT)
+        checks.value(mine.kernel_backward, backward, g, *args, tolerance=TIGHT)
+
+
 @knock.check("block_cost: parameters and weights", points=2)
 def counts(mine, r):
     cases = [(512, 512, 3, 32), (1, 1, 1, 1), (2, 3, 5, 7), (3, 2, 1, 4)]
@@ -219,6 +230,23 @@ def fresh(mine, r):
             checks.value(mine.fresh_statistics, statistics, single)
 
 
+@knock.check("fresh_statistics: a mean far from 0, and many batches")
+def far(mine, r):
+    f = mine.fresh_statistics
+    for sizes in ((3, 2), (1, 2, 1, 3, 2), tuple(range(1, 9))):
+        parts = [r(n, 3, 4, 5) for n in sizes]
+        batches = [x + 1e6 for x in parts]
+        checks.value(f, statistics, batches, tolerance=(1e-10, 0), again=False)
+        mean, variance = f([x - 1e7 for x in parts])
+        right = statistics([x - 1e7 for x in parts])[1]
+        text = "fresh_statistics, numbers around -1e7: the variance"
+        checks.equal(variance, right, text, tolerance=(1e-7, 0))
+        batches = [(x + 1e3).astype(np.float32) for x in parts]
+        text = "fresh_statistics, float32, numbers around 1000: the variance"
+        variance, right = f(batches)[1], statistics(batches)[1]
+        checks.equal(variance, right, text, tolerance=(1e-4, 0))
+
+
 @knock.check("float32 stays float32; views are right; results are new arrays")
 def layout(mine, r):
     f, back = mine.kernel, mine.kernel_backward
@@ -242,6 +270,26 @@ WIDE = "np.maximum(1, channels * np.arange(10, 101, 3) // 100)"
 CROP = "    return full[:outputs, :inputs]"
 COST = "2 * layers[0] + layers[1], depthwise + pointwise"
 
+knock.wrong(
+    "offset of hidden numbers",
+    "where all hidden numbers are 0 your b2 is lost; it is added in any case",
+    ("(w2 @ h + b2)", "(w2 @ h + b2 * h.any())"),
+)
+knock.wrong(
+    "hidden before ReLU",
+    "gw2 is made of the hidden numbers before ReLU; the layer reads them after it",
+    ("np.outer(gb2, h)", "np.outer(gb2, w1 @ code + b1)"),
+)
+knock.wrong(
+    "mean of squares",
+    "mean of squares less square of the mean loses all digits where the mean is large",
+    ("x.var(axis=(0, 2, 3))", "(x * x).mean((0, 2, 3)) - x.mean((0, 2, 3)) ** 2"),
+)
+knock.wrong(
+    "last batch only",
+    "only the last batch is looked at; all of them count",
+    ("x = np.concatenate(batches)", "x = batches[-1]"),
+)
 knock.wrong(
     "no channel left",
     "a tenth of a few channels is no channel at all; one must be left",
