@@ -50,8 +50,9 @@ def coefficients(mode, level, shape, training, rng):
 
     mode: (forward, backward), forward "even" or "shake", backward "even", "keep" or
     "shake". level: "batch" or "image". rng: a NumPy generator, the only source of
-    chance; it is used in no other case than "shake" while training. Where beta = alpha
-    both may be the same array.
+    chance; it is used in no other case than "shake" while training. At the level of
+    images, each has a draw that is independent of all others. Where beta = alpha both
+    may be the same array.
 
     Shapes: results (N, 1, ..., 1) if level is "image", else (1, 1, ..., 1), with as
     many axes as shape has.

@@ -1,7 +1,8 @@
 """Grader of k106: Shake-Shake.
 
 Of what is drawn, means may be six standard errors off and shares DISTANCE / sqrt(n): by
-chance twice in 10^9 and 3 times in 10^8, and all of them less than once in 10^6 runs.
+chance twice in 10^9 and 3 times in 10^8. That nothing of n draws is within 25 / n of an
+end happens twice in 10^11. All of them together fail less than once in 10^6 runs.
 """
 
 import itertools
@@ -205,6 +206,41 @@ def uniform(mine, r, mode, which):
             tell(product, 0, words, 1)
 
 
+@knock.check("coefficients: uniform to the ends, and no two images go together")
+def many(mine, r):
+    rng, mode = generator(r), ("shake", "shake")
+    pairs = [drawn(mine, mode, "batch", (2, 1), True, rng)[1:] for _ in range(2500)]
+    batch = np.reshape(pairs, (2500, 2)).T
+    pair = drawn(mine, mode, "image", (50_000, 1), True, rng)[1:]
+    for level, both in (("batch", batch), ("image", [a.ravel() for a in pair])):
+        for name, a in zip(("alpha", "beta"), both):
+            even(a, f"coefficients, shake-shake, {level}: {name}")
+    for n in (2, 3, 8):
+        draws = [drawn(mine, mode, "image", (n, 1), True, rng)[1:] for _ in range(250)]
+        z = (np.reshape(draws, (250, 2, n)) - 0.5) * np.sqrt(12)
+        for name, a in zip(("alpha", "beta"), z.swapaxes(0, 1)):
+            products = (a.sum(axis=1) ** 2 - (a**2).sum(axis=1)) / 2
+            text = f"coefficients, {n} images: {name} less 0.5 of all pairs, multiplied"
+            tell(products, 0, text, 1.5 * np.sqrt(n * (n - 1) / 2))
+
+
+def even(a, text):
+    """Uniform in [0, 1), near to both ends as well; at no distance two go together."""
+    x, n = np.sort(a), a.size
+    steps = np.arange(n + 1) / n
+    distance = max((steps[1:] - x).max(), (x - steps[:-1]).max())
+    words = f"{text} is not uniform in [0, 1): shares are {distance:.2g} off"
+    checks.true(distance <= DISTANCE / np.sqrt(n), words, (text, distance))
+    words = (
+        f"{text}: of {n:,} draws the smallest is {x[0]:.2g}, the largest {x[-1]:.2g}"
+    )
+    checks.true(max(x[0], 1 - x[-1]) < 25 / n, words, (text, x[[0, -1]]))
+    wave = np.fft.rfft((a - 0.5) * np.sqrt(12), 2 * n)
+    together = abs(np.fft.irfft(abs(wave) ** 2)[1:n])
+    words = f"{text}: draws that are {1 + together.argmax()} apart go together"
+    checks.true(together.max() < 9 * np.sqrt(n), words, (text, together.max()))
+
+
 def tell(samples, expected, what, spread):
     """The check; wrong answers are told apart by what is off, too."""
     try:
@@ -357,6 +393,32 @@ knock.wrong(
         BETA,
         'beta = (rng.random(size) + rng.random(size)) / 2 if mode[1] == "shake" '
         "else half",
+    ),
+)
+knock.wrong(
+    "never near the ends",
+    "you draw from [0.02, 0.98); all of [0, 1) is possible",
+    (ALPHA, 'alpha = rng.uniform(0.02, 0.98, size) if mode[0] == "shake" else half'),
+)
+knock.wrong(
+    "one image for, one against",
+    "the second half of the images gets 1 - alpha of the first; all are independent",
+    (
+        ALPHA,
+        'alpha = rng.random(size) if mode[0] == "shake" else half\n'
+        "    h = len(alpha) // 2\n"
+        "    alpha[len(alpha) - h :] = 1 - np.maximum(alpha[:h], 1e-16)",
+    ),
+)
+knock.wrong(
+    "one image for each part",
+    "each image gets a part of [0, 1) of its own; all are independent",
+    (
+        ALPHA,
+        ALPHA.replace(
+            "rng.random(size)",
+            "(rng.permutation(len(half)).reshape(size) + rng.random(size)) / len(half)",
+        ),
     ),
 )
 knock.wrong(
