@@ -1,8 +1,11 @@
 """Grader of k101: a hypernetwork writes the kernels.
 
 Of the first weights means and shares are checked: each may be six standard errors off,
-which chance explains twice in 10^9; all of them together, less than once in 10^6 runs.
+which chance explains twice in 10^9 (for rare numbers, 3 times in 10^8), a distribution
+by DISTANCE / sqrt(n); all of them together, less than once in 10^6 runs.
 """
+
+import math
 
 import numpy as np
 
@@ -24,6 +27,7 @@ knock = Grader(
 )
 
 TIGHT = (1e-10, 1e-12)
+DISTANCE = 3.0  # 2 * exp(-2 * 3**2) is 3e-8, by Dvoretzky, Kiefer and Wolfowitz
 CASES = [  # T, N_z, I, O, f, d
     (2, 3, 2, 3, 2, 4),
     (1, 2, 3, 2, 3, 2),
@@ -232,6 +236,34 @@ def start(mine, r):
         checks.equal(a, b, "first_weights, two generators of one seed")
 
 
+@knock.check("first_weights: a normal distribution, and no number comes twice")
+def shape_of_chance(mine, r):
+    for sizes in ((100, 100, 5, 30, 20), (7, 9, 3, 5, 4), (3, 8, 1, 40, 2)):
+        inputs, outputs, width, z_dim, hidden = sizes
+        arrays = mine.first_weights(
+            *sizes, np.random.default_rng(int(r.integers(1 << 30)))
+        )
+        wide = 1 / z_dim, 2 / (inputs * width * width * hidden)
+        for name, i, variance in zip(("w", "w_out"), (0, 2), wide):
+            x = np.sort(arrays[i].ravel() / np.sqrt(variance))
+            text, n = f"first_weights{sizes}: {name}", x.size
+            count = len(np.unique(abs(x)))
+            words = f"{text}: of {n:,} numbers only {count:,} differ, signs aside"
+            signs = len(np.unique(x)) > 0.95 * n
+            checks.true(count > 0.95 * n, words, (text, "signs differ", signs))
+            right = np.array([(1 + math.erf(a / math.sqrt(2))) / 2 for a in x])
+            steps = np.arange(n + 1) / n
+            off = max((steps[1:] - right).max(), (right - steps[:-1]).max())
+            words = f"{text} is not normal: shares are up to {off:.2g} off"
+            checks.true(off < DISTANCE / math.sqrt(n), words, (text, np.array(off)))
+            if n > 40_000:
+                share = math.erfc(3 / math.sqrt(2))
+                what = f"{text}: the share beyond 3 times the spread"
+                spread = math.sqrt(share * (1 - share))
+                checks.statistic(abs(x) > 3, share, what, spread)
+                checks.statistic(x**2, 1, f"{text}: the mean square, scaled", 2**0.5)
+
+
 def normal(x, what):
     """Standard normal numbers, draws (rows) and places (columns) independent."""
     checks.statistic(x, 0, f"the mean of {what}", 1)
@@ -282,6 +314,35 @@ INNER = 'np.einsum("tm,ijm->tij", z, w) + b'
 KERNEL = '    return np.einsum("opqj,tij->toipq", w_out, a) + b_out[:, None]'
 GRID = "(rows, columns, outputs, inputs, f, f).swapaxes(1, 2)"
 
+knock.wrong(
+    "half drawn, half repeated",
+    "the second half of w_out repeats the first; draw all numbers",
+    (
+        "rng.normal(0, spread, (outputs, f, f, hidden))",
+        "rng.normal(0, spread, (outputs, f, f, hidden))\n"
+        "    w_out[(outputs + 1) // 2 :] = w_out[: outputs // 2][::-1]",
+    ),
+)
+knock.wrong(
+    "half drawn, half turned",
+    "the second half of w_out is the first with other signs; draw all numbers",
+    (
+        "rng.normal(0, spread, (outputs, f, f, hidden))",
+        "rng.normal(0, spread, outputs * f * f * hidden)\n"
+        "    half = w_out.size // 2\n"
+        "    w_out[w_out.size - half :] = -w_out[:half]\n"
+        "    w_out = w_out.reshape(outputs, f, f, hidden)",
+    ),
+)
+knock.wrong(
+    "sum of three",
+    "w_out is a sum of three uniform numbers, which is never far from 0; draw normal "
+    "ones",
+    (
+        "rng.normal(0, spread, (outputs, f, f, hidden))",
+        "(rng.random((3, outputs, f, f, hidden)).sum(axis=0) - 1.5) * 2 * spread",
+    ),
+)
 knock.wrong(
     "one first layer",
     "all channels have the first layer of channel 0; every channel has one of its own",
