@@ -116,12 +116,18 @@ def muted(f):
 
 def no_warning(f, *args):
     """NumPy may not warn of anything in f(*args)."""
+    before = np.geterr()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
+        filters = list(warnings.filters)
         checks.call(f, *args)
+        left = np.geterr() != before or list(warnings.filters) != filters
     text = f"{f.__name__}: the values are right, but NumPy warns of an "
     text += f"{heard[0].message if heard else ''} for large scores"
     checks.true(not heard, text, ("warning", f.__name__))
+    text = f"{f.__name__} silences NumPy's warnings for the whole program; use `with "
+    text += "np.errstate(...)`, or no large exponent"
+    checks.true(not left, text, ("silenced", f.__name__))
 
 
 @knock.check("one pixel, one hidden unit: scores 0, log 2 and log 5")
@@ -206,6 +212,20 @@ def huge(mine, r):
             no_warning(mine.attention_backward, *single)
 
 
+@knock.check("small T: scores that differ by about T, and equal ones", points=2)
+def sharp(mine, r):
+    f, back = mine.attention, mine.attention_backward
+    for temperature in (1e-3, 3e-3, 0.03, 0.3):
+        for equal in (False, True):
+            g, x, w1, b1, w2, b2, _ = with_g(r, (2, 3, 2, 2, 3, 4, 1.0))
+            w2, b2 = temperature * w2, temperature * b2
+            if equal:  # two kernels have the same score, the largest but for few
+                w2[:, 1], b2[:2] = w2[:, 0], temperature
+            args = g, x, w1, b1, w2, b2, temperature
+            checks.value(f, forward, *args[1:], tolerance=TIGHT)
+            checks.value(back, backward, *args, tolerance=TIGHT)
+
+
 @knock.check("images whose scores are at very different heights")
 def heights(mine, r):
     for sign in (1, -1):
@@ -254,6 +274,15 @@ def memory(mine, r):
                 checks.true(not shared, text, (name, "shared"))
                 text = f"{name} cannot be written to: it is a view; make a new array"
                 checks.true(np.asarray(result).flags.writeable, text, (name, "fixed"))
+                text = f"{name}: entries share memory: writing to one changes others"
+                checks.true(alone(result), text, (name, "overlapping"))
+
+
+def alone(result):
+    """Whether writing to one entry leaves the others as they are."""
+    result, before = np.asarray(result), np.array(result)
+    result[(0,) * result.ndim] += 1
+    return np.count_nonzero(result != before) == 1
 
 
 RELU = "h = np.maximum(x.mean(axis=(2, 3)) @ w1 + b1, 0)"
@@ -304,6 +333,11 @@ why = "T is rounded to a whole number"
 part("whole temperatures", why, EXP, "temperature", "max(1, int(temperature))")
 why = "you clip the scores to 50 in size"
 wrong("scores clipped", why, SCORES, "z = np.clip(h @ w2 + b2, -50, 50)")
+why = "T is 0.005 at least in yours; it may be 0.001"
+part("T not below 0.005", why, EXP, "/ temperature", "/ max(temperature, 0.005)")
+why = "for a small T you keep the largest scores only; those near it have shares, too"
+new = "e = e * (e == 1) if temperature < 0.01 else e\n    " + SHARE
+wrong("largest only for small T", why, SHARE, new)
 why = "only the largest score is kept; with a temperature there are shares for all"
 wrong("largest only", why, SHARE, "return (e == 1).astype(x.dtype)")
 why = "there is no ReLU: two linear layers are one"
@@ -329,6 +363,8 @@ why = "g is ignored: you have the gradients of the plain sum of the shares, whic
 part("upstream ignored", why, GZ, "(g - (g * pi)", "(1 - (1 * pi)")
 why = "the gradient is not divided by T"
 part("T forgotten backwards", why, GZ, " / temperature", "")
+why = "T is 0.005 at least in your gradient; it may be 0.001"
+part("T not below 0.005 backwards", why, GZ, "temperature", "max(temperature, 0.005)")
 why = "the gradient is multiplied by T; divide"
 part("times T backwards", why, GZ, "/ temp", "* temp")
 why = "each share is taken for itself: a score has a part in all shares of its image"
@@ -350,6 +386,10 @@ part("not divided by the pixels", why, GX, " / pixels", "")
 why = "gx is a view that cannot be written to; make a full array"
 new = "gx = np.broadcast_to((ga @ w1.T / pixels)[:, :, None, None], x.shape)"
 wrong("gx a broadcast view", why, GX, new)
+why = "all pixels of gx are one place in memory; make a full array"
+new = "gx = ga @ w1.T / pixels\n    gx = np.lib.stride_tricks.as_strided("
+new += "gx, x.shape, gx.strides + (0, 0))"
+wrong("gx of one place", why, GX, new)
 why = "gb2 is a mean over the images; add them up"
 part("gb2 averaged", why, GRADS, "gz.sum(axis=0)", "gz.mean(axis=0)")
 why = "gb1 is a mean over the images; add them up"
