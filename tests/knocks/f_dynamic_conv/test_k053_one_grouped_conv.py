@@ -38,6 +38,9 @@ CASES = [  # N, groups, channels and filters of one group, kh, kw, H, W, stride,
     (2, 1, 1, 1, 2, 3, 12, 9, 4, 0),
     (2, 9, 1, 1, 1, 1, 1, 3, 1, 0),
     (4, 1, 9, 1, 1, 1, 2, 1, 1, 0),
+    (2, 1, 1, 2, 2, 3, 1, 2, 2, 3),  # more padding than image
+    (1, 2, 1, 1, 1, 2, 2, 1, 3, 5),
+    (2, 1, 1, 1, 2, 1, 1, 1, 5, 7),
 ]
 
 
@@ -278,6 +281,16 @@ knock.wrong(
         "y = [conv(a[None], k, groups, stride, padding)[0] for a, k in pairs]\n"
         "    return y[0].__array_wrap__(__import__('numpy').stack(y))",
     ),
+)
+knock.wrong(
+    "padding up to 2",
+    "the padding is 2 at most in your call; pass it on as it is",
+    (CALL, CALL.replace("padding", "min(padding, 2)")),
+)
+knock.wrong(
+    "padding up to 2 backwards",
+    "the padding is 2 at most in your call of conv_backward; pass it on as it is",
+    (BACK, BACK.replace("padding", "min(padding, 2)")),
 )
 knock.wrong(
     "groups of the images only",
