@@ -35,6 +35,8 @@ ROWS = [  # the table of the text, and some with zeros
     [[5], [2]],
     [[1e-300, 1], [1, 0]],
     [[1e-12, 1, 1e-12], [3e-9, 1, 0]],
+    [[1e-4, 3e-4], [2e-7, 0]],
+    [[1e-14, 0, 3e-14]],
 ]
 
 
@@ -189,6 +191,9 @@ def unused(mine, r):
             )
         except Mistake as mistake:
             raise Mistake(mistake.message, found) from None
+    for table in (ROWS[0], ROWS[3], ROWS[4]):  # 0 is not below 0
+        checks.value(mine.dead, below, np.array(table, float), 0.0, again=False)
+    checks.value(mine.dead, below, np.array([[5.0], [2.0]]), 1.0)  # nor 1 below 1
     for some in all_shares(r):
         for least in (0.1, 0.5, 0.9, float(r.rng.random())):
             if abs(used(some) - least / some.shape[1]).min() > 1e-6:
@@ -231,12 +236,18 @@ def steps(mine, r):
             lr = r.choice([0.01, 0.1])
             options = {"tolerance": (1e-8, 1e-9), "again": k < 4}
             checks.value(mine.train, trained, *args, lr, **options)
+    args = *problem(r, 3, 2, 3), np.r_[np.linspace(5, 1, 20), np.ones(20)], 0.05
+    checks.value(mine.train, trained, *args, tolerance=(1e-8, 1e-9), again=False)
+    args = *problem(r, 50, 2, 2), np.array([2.0, 1.0]), 0.1
+    checks.value(mine.train, trained, *args, tolerance=(1e-8, 1e-9), again=False)
     weight, experts, x, t = problem(r, 3, 2, 4)
     args = weight, experts, x, t + 1e4, np.array([1.0, 3.0])  # large gradients
     checks.value(mine.train, trained, *args, 0.01, tolerance=(1e-7, 1e-8))
-    weight[0], x[:, 0] = [0, 3000, -3000, 2], 1  # sure of one expert
-    args = weight, experts, x, t, np.array([1.0, 0.1, 30, 1e6])
-    checks.value(mine.train, trained, *args, 0.1, tolerance=(1e-7, 1e-8))
+    x[:, 0] = 1
+    for first in ([0, 3000, -3000, 2], [3000, 2999, -3000, 2999.5]):
+        weight[0] = first  # sure of one expert; not so sure
+        args = weight, experts, x, t, np.array([1.0, 0.1, 30, 1e6])
+        checks.value(mine.train, trained, *args, 0.1, tolerance=(1e-7, 1e-8))
 
 
 @knock.check("float32 stays float32; views are right; results are new arrays")
@@ -253,12 +264,18 @@ def layout(mine, r):
         views = np.asfortranarray(weight)[::-1], experts.T.copy().T, x[::-1], t[::-1]
         args = [a.astype(dtype) for a in (*views, np.array([3.0, 1, 0.5])[::-1])]
         checks.value(mine.train, trained, *args, 0.1, tolerance=tolerance)
-        for count in (0, 2):
+        for count, lr in ((2, 0.1), (2, 0.0), (0, 0.1)):
             args[4] = args[4][:count]
-            for result in mine.train(*args, 0.1):
+            found = mine.train(*args, lr)
+            if count == 0 and len(found) == 3:
+                text = f"train: after no steps numbers must be {args[2].dtype}, as x is"
+                good = getattr(found[2], "dtype", None) == args[2].dtype
+                checks.true(good, text, "no steps")
+            checks.value(mine.train, trained, *args, lr, tolerance=tolerance)
+            for result in found:
                 shared = any(np.shares_memory(result, a) for a in args)
                 text = "train: a result shares memory with an argument; make new arrays"
-                checks.true(not shared, text, ("shared", count))
+                checks.true(not shared, text, ("shared", count, lr))
 
 
 @cache
@@ -344,6 +361,8 @@ why = "the usage is a sum over the batch; it is a mean"
 wrong("sum of the batch", why, USAGE, USAGE.replace("mean", "sum"))
 why = "the means are over the experts; they must be over the images"
 wrong("mean over experts", why, USAGE, USAGE.replace("mean(axis=0)", "mean(axis=1)"))
+why = "you divide by 1e-6 at least; shares may be as small as they like"
+wrong("sums of 1e-6", why, USAGE, USAGE.replace("True)", "True).clip(1e-6)"))
 why = "0 * log 0 is NaN in floats; here it is 0"
 wrong("NaN for zeros", why, LOGS, "logs = np.log(q)")
 why = "you add a small number in the logarithm, which is then wrong for small shares"
@@ -368,6 +387,8 @@ why = "least is a part of an even share, 1 / K; you compare with least itself"
 wrong("least itself", why, DEAD, "return usage(shares) < least")
 why = "an expert with exactly least / K lives: below, not at most"
 wrong("at most", why, DEAD, DEAD.replace("<", "<="))
+why = "with least = 0 nothing is dead: a usage of 0 is not below 0"
+wrong("unused is dead", why, DEAD, DEAD + " + (usage(shares) == 0)")
 why = "you give the experts that live"
 wrong("alive", why, DEAD, DEAD.replace("<", ">="))
 why = "an expert is dead by its mean share, not by its largest"
@@ -390,12 +411,17 @@ why = "the temperature is ignored in training"
 wrong("no temperature", why, EXP, EXP.replace(" / temperature", ""))
 why = "the first temperature is used in all steps"
 wrong("first temperature", why, EXP, EXP.replace("temperature", "temperatures[0]"))
+why = "scores are clipped; of two large ones the larger is preferred, too"
+wrong("scores clipped", why, EXP, "z = np.clip(z, -700, 700)\n        " + EXP)
 why = "the gradient by the scores is not divided by T"
 wrong("T forgotten", why, GZ, GZ.replace(" / temperature", ""))
 why = "the derivative of the softmax is not that of each share alone"
 wrong("diagonal only", why, GZ, "gz = gpi * pi * (1 - pi) / temperature")
 why = "the router does not learn"
 wrong("frozen router", why, WEIGHT, "weight -= 0 * lr * x.T @ gz")
+why = "the router stops learning after some steps"
+new = WEIGHT.replace("lr", "lr * (len(numbers) <= 30)")
+wrong("30 steps", why, WEIGHT, new)
 why = "the experts do not learn"
 wrong("frozen experts", why, EXPERTS, EXPERTS.replace("lr", "0 * lr"))
 why = "the gradient by the experts is made without the shares"
@@ -437,5 +463,14 @@ why = "weight and experts are changed in place; they belong to whoever called"
 wrong("in place", why, COPY, "numbers = []")
 why = "usage is float64 even for float32"
 wrong("usage float64", why, USAGE, USAGE + ".astype(float)")
+why = "with lr = 0 the arguments themselves come back; make new arrays"
+new = f"if lr == 0:\n        return given + (np.array(numbers, x.dtype),)\n    {RETURN}"
+knock.wrong(
+    "shared", why, (COPY, "given = weight, experts\n    " + COPY), (RETURN, new)
+)
+why = "after no steps numbers is float64 even for float32"
+wrong(
+    "no steps", why, RETURN, RETURN.replace("x.dtype", "x.dtype if numbers else float")
+)
 why = "numbers are float64 even for float32"
 wrong("numbers float64", why, RETURN, RETURN.replace("x.dtype", "float"))
