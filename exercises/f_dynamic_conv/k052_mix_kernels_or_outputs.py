@@ -27,10 +27,11 @@ the second that wins.
 Only linearity in w is used. Here the convolution is an argument: conv(x, w) gives
 (N, O, oh, ow) of x (N, C, H, W) and w (O, C, kh, kw), without a bias; stride, padding
 and dilation are inside, and it may be called for any number of images and filters, 1 or
-more. After a ReLU the two ways are no longer the same.
+more, with x and w of one dtype. After a ReLU the two ways are no longer the same.
 
 Rules: call conv no more than needed. Counted are images times filters, over all calls:
-N * O for kernels, N * n * O for outputs.
+N * O for kernels, N * n * O for outputs. For outputs, each image meets each expert as
+they are: neither is scaled or mixed before.
 
 Shapes: x (N, C, H, W), alpha (N, n), experts (n, O, C, kh, kw), biases (n, O), y
 (N, O, oh, ow). All sizes are 1 or more; shares are any numbers, also below 0. All are

@@ -46,7 +46,7 @@ def ordinary(x, w, stride=1, padding=0):
     wide[:, :, padding : padding + h, padding : padding + width] = x
     oh = (h + 2 * padding - kh) // stride + 1
     ow = (width + 2 * padding - kw) // stride + 1
-    y = np.zeros((n, filters, oh, ow), x.dtype)
+    y = np.zeros((n, filters, oh, ow), np.result_type(x, w))
     for o, k, i, j in np.ndindex(*w.shape):
         rows = slice(i, i + stride * (oh - 1) + 1, stride)
         columns = slice(j, j + stride * (ow - 1) + 1, stride)
@@ -75,17 +75,20 @@ def turned(x, w):
 def summed(x, w):
     """No convolution at all: one place, all pixels and all taps."""
     y = np.einsum("bchw,ockl->bo", x, w)
-    return y[:, :, None, None].astype(x.dtype)
+    return y[:, :, None, None]
 
 
 MAPS = ordinary, padded, strided, curved, turned, summed
 
 
 class Counted:
-    """A conv that knows for how much it was used; ``calls``: (images, filters)."""
+    """A conv that knows for how much it was used; ``calls``: (images, filters).
+
+    ``pairs``: every image and filter that met, as bytes.
+    """
 
     def __init__(self, conv):
-        self.conv, self.calls = conv, []
+        self.conv, self.calls, self.pairs = conv, [], set()
 
     def __call__(self, x, w):
         fits = np.ndim(x) == np.ndim(w) == 4 and x.shape[1] == w.shape[1]
@@ -96,7 +99,15 @@ class Counted:
                 f"was called with {shapes}",
                 shapes,
             )
+        checks.true(
+            x.dtype == w.dtype,
+            "conv(x, w) takes floats of one dtype; it was called with "
+            f"{x.dtype} and {w.dtype}",
+            ("dtypes", str(x.dtype), str(w.dtype)),
+        )
         self.calls.append((len(x), len(w)))
+        filters = [one.tobytes() for one in w]
+        self.pairs |= {(image.tobytes(), one) for image in x for one in filters}
         return self.conv(x, w)
 
 
@@ -136,6 +147,9 @@ def on_all(f, r):
         args = sample(r, *case)
         checks.value(f, forward, *args, ordinary, tolerance=TIGHT, again=i < 6)
         checks.value(f, forward, *args, r.choice(MAPS), tolerance=TIGHT, again=False)
+    x, alpha, *rest = sample(r, *CASES[0])
+    alpha = np.round(alpha[:1], 1) + 1e-3 * r(*alpha.shape)  # nearly equal shares
+    checks.value(f, forward, x, alpha, *rest, ordinary, tolerance=TIGHT, again=False)
     for conv in MAPS:
         args = sample(r, *CASES[0])
         checks.value(f, forward, *args, conv, tolerance=TIGHT, again=False)
@@ -154,6 +168,13 @@ def used(f, r, wanted, words):
         text += f"over all calls of conv, must be {words} = {wanted(n, experts, o)}; "
         text += f"got {count}"
         checks.true(count == wanted(n, experts, o), text, conv.calls)
+        if f.__name__ == "mix_outputs":
+            x, _, kernels, _ = args
+            filters = kernels.reshape(-1, *kernels.shape[2:])
+            met = {(image.tobytes(), w.tobytes()) for image in x for w in filters}
+            text = "mix_outputs: each image must be convolved with every expert itself;"
+            text += " conv was called with other images or kernels"
+            checks.true(conv.pairs == met, text, ("others", conv.calls))
 
 
 @knock.check("mix_kernels: a kernel for each image", points=2)
@@ -224,6 +245,7 @@ def layout(mine, r):
             args = [a.astype(np.float32) for a in args]
             try:
                 checks.value(f, forward, *args, padded)
+                checks.call(f, *args, Counted(padded))
             except Mistake as mistake:
                 raise Mistake(mistake.message, (name, mistake.evidence)) from None
 
@@ -307,6 +329,20 @@ knock.wrong(
     "outputs in place of kernels",
     "mix_kernels mixes outputs: the result is the same, but conv was used n times",
     (CONV, "y = mix_outputs(x, alpha, experts, 0 * biases, conv)"),
+)
+knock.wrong(
+    "outputs not used",
+    "mix_outputs calls conv for the experts, but mixes kernels and drops those outputs",
+    (
+        EACH,
+        "y = [conv(x, w) for w in experts[1:]]\n"
+        "    return mix_kernels(x, alpha, experts, biases, conv)\n    " + EACH,
+    ),
+)
+knock.wrong(
+    "kernel of nearly the same shares",
+    "an image whose shares are near those of the first gets its kernel; use its own",
+    (CONV, CONV.replace("[b])", "[b * (abs(alpha[b] - alpha[0]).max() > 0.1)])")),
 )
 knock.wrong(
     "kernels in place of outputs",
