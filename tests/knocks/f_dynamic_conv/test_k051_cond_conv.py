@@ -36,6 +36,8 @@ CASES = [  # N, C, O, n, kh, kw, H, W, stride, padding
     (2, 1, 9, 2, 1, 1, 1, 3, 1, 0),
     (2, 9, 1, 2, 1, 1, 2, 1, 1, 0),
     (1, 1, 1, 17, 1, 1, 1, 2, 1, 0),
+    (2, 1, 1, 2, 2, 2, 1, 2, 2, 3),
+    (1, 1, 2, 2, 5, 4, 5, 6, 1, 1),
 ]
 TINY = [(2, 1, 2, 2, 1, 2, 2, 2, 1, 0), (1, 2, 1, 3, 2, 1, 2, 1, 2, 1)]
 
@@ -142,6 +144,7 @@ def kernels(mine, r):
             (1, 1, 2, 1, 2, 2),
         ],
         *[
+            (2, 2, 1, 2, 5, 4),
             (2, 2, 2, 2, 2, 2),
             (9, 17, 1, 2, 1, 1),
             (20, 3, 1, 1, 1, 5),
@@ -288,6 +291,11 @@ knock.wrong(
     "eight experts at most",
     "only the first eight experts are mixed; take all there are",
     (MIX, "return np.tensordot(alpha[:, :8], experts[:8], axes=1)"),
+)
+knock.wrong(
+    "padding up to 2",
+    "the padding is 2 at most in yours; take it as it is",
+    (CONV, CONV.replace("padding", "min(padding, 2)")),
 )
 knock.wrong(
     "one expert passed through",
