@@ -18,7 +18,8 @@ of an image need not sum to 1; an expert is on or off whatever the others do.
 
 For z = -1000 the formula says e^1000, more than a float can hold. The result, 0, is
 right even then, but NumPy warns. Written with e^z, z = 1000 comes out as NaN. There
-are ways without either (k014 knows the function log(1 + e^t) well).
+are ways without either (k014 knows the function log(1 + e^t) well). NumPy may not be
+silenced for the whole program: np.seterr and warnings' filters stay as they were.
 
 Backwards the sigmoid has the derivative alpha * (1 - alpha), and the mean deals out
 its gradient evenly: every pixel of a channel gets the same.

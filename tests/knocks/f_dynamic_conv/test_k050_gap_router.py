@@ -40,6 +40,7 @@ CASES = [  # N, C, H, W, n
     (2, 1, 1, 20, 10),
 ]
 MANY = (33, 20, 17, 2, 18)
+MORE = (70, 40, 2, 1, 3)
 TINY = [(2, 2, 1, 3, 2), (1, 3, 2, 1, 3), (2, 1, 1, 1, 1)]
 
 
@@ -110,12 +111,18 @@ def muted(f):
 
 def no_warning(f, *args):
     """NumPy may not warn of anything in f(*args)."""
+    before = np.geterr()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
+        filters = list(warnings.filters)
         checks.call(f, *args)
+        left = np.geterr() != before or list(warnings.filters) != filters
     text = f"{f.__name__}: the values are right, but NumPy warns of an "
     text += f"{heard[0].message if heard else ''} for scores of about 1000 in size"
     checks.true(not heard, text, ("warning", f.__name__))
+    text = f"{f.__name__} silences NumPy's warnings for the whole program; use `with "
+    text += "np.errstate(...)`, or no large exponent"
+    checks.true(not left, text, ("silenced", f.__name__))
 
 
 @knock.check("one pixel, one channel: the sigmoid of weight * x + bias")
@@ -132,8 +139,9 @@ def value(mine, r):
     x, weight, bias = sample(r, 3, 2, 4, 3, 3)
     x = np.maximum(x, 0)  # after a ReLU: zeros are pixels, too
     checks.value(mine.route, forward, x, weight, bias, tolerance=TIGHT)
-    args = sample(r, *MANY)
-    checks.value(mine.route, forward, *args, tolerance=TIGHT, again=False)
+    for case in (MANY, MORE):
+        args = sample(r, *case)
+        checks.value(mine.route, forward, *args, tolerance=TIGHT, again=False)
     x, weight, bias = sample(r, 2, 3, 2, 3, 4)
     for x, bias in ((0 * x, bias), (x + 1000, bias - weight.sum(0) * 1000)):
         checks.value(mine.route, forward, x, weight, bias, tolerance=(1e-8, 1e-9))
@@ -146,7 +154,8 @@ def gradients(mine, r):
         checks.gradient(f, forward, *sample(r, *case), r=r)
     for case in [*CASES, anything(r), anything(r)]:
         checks.value(f, backward, *with_g(r, case), tolerance=TIGHT)
-    checks.value(f, backward, *with_g(r, MANY), tolerance=TIGHT, again=False)
+    for case in (MANY, MORE):
+        checks.value(f, backward, *with_g(r, case), tolerance=TIGHT, again=False)
 
 
 @knock.check("an image has the same shares alone as in any batch")
@@ -225,6 +234,15 @@ def own(results, args):
         fixed = isinstance(result, np.ndarray) and not result.flags.writeable
         text = f"{name} cannot be written to: it is a view; make a new array"
         checks.true(not fixed, text, (name, "read-only"))
+        text = f"{name}: entries share memory: writing to one changes others"
+        checks.true(untied(result), text, (name, "overlapping"))
+
+
+def untied(result):
+    """Whether writing to one entry leaves the others as they are."""
+    result, before = np.asarray(result), np.array(result)
+    result[(0,) * result.ndim] += 1
+    return np.count_nonzero(result != before) == 1
 
 
 SCORES = "z = x.mean(axis=(2, 3)) @ weight + bias"
@@ -263,6 +281,20 @@ knock.wrong(
     "mean of the rows only",
     "only one row of each image is looked at; take the mean over rows and columns",
     (SCORES, SCORES.replace("x.mean(axis=(2, 3))", "x[:, :, 0].mean(axis=2)")),
+)
+knock.wrong(
+    "silenced",
+    "np.seterr silences NumPy for the whole program; use `with np.errstate(...)`",
+    (SIGMOID, 'np.seterr(all="ignore")\n    return 1 / (1 + np.exp(-z))'),
+)
+knock.wrong(
+    "gx of one place",
+    "all pixels of a channel of gx are one place in memory; make a full array",
+    (
+        GX,
+        "gx = np.lib.stride_tricks.as_strided(\n"
+        "        gmean, x.shape, gmean.strides + (0, 0)\n    )",
+    ),
 )
 knock.wrong(
     "bias forgotten",
