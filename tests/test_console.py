@@ -12,8 +12,8 @@ from minidl.train import Config, Trainer
 
 def images():
     rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (40, 1, 8, 8), np.uint8)
-    return data.Dataset("noise", x, np.arange(40) % 3, x, np.arange(40) % 3, list("abc"))
+    x, y = rng.integers(0, 256, (40, 1, 8, 8), np.uint8), np.arange(40) % 3
+    return data.Dataset("noise", x, y, x, y, ["a", "b", "c"])
 
 
 def shown(name, terminal):
