@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from . import __version__
@@ -367,7 +368,9 @@ def main(argv=None) -> int:
             if not commands_of_knocks.start(make_console()):
                 top.print_help()
             return 0
-        return args.run(args, make_console()) or 0
+        status = args.run(args, make_console()) or 0
+        sys.stdout.flush()  # here, where an error has a name, not when Python ends
+        return status
     except MinidlError as error:
         if args.debug:
             raise
@@ -383,4 +386,9 @@ def main(argv=None) -> int:
         if args.debug:
             raise
         print(f"minidl: {type(error).__name__}: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # nor when Python ends: what it still holds is given up
+            with suppress(OSError):
+                sys.stdout.close()
         return 2

@@ -241,7 +241,9 @@ def test_a_closed_pipe_is_no_traceback(small, tmp_path):
 
 @pytest.mark.process
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_or_plain_output_is_no_traceback():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_or_plain_output_is_no_traceback(unbuffered, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     code = "import sys; from minidl.cli import main; sys.exit(main())"
     words = [sys.executable, "-c", code, "summary", "mlp"]
     with open("/dev/full", "w") as full:
