@@ -205,6 +205,29 @@ def test_lines_are_counted():
         checks.steps(loops, (3,), (1000,), "total", over="rows")
 
 
+def test_a_distribution_may_be_as_far_off_as_chance_explains():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(4000)
+    checks.distribution(x.reshape(40, 100), checks.normal_cdf, "normal numbers")
+    checks.distribution(rng.random(4000), lambda u: u, "uniform ones")
+    for wrong in (x + 0.2, 1.2 * x, abs(x), np.where(x < 1, x, 1.0), -(x**2)):
+        with pytest.raises(Mistake, match="shares of small and large"):
+            checks.distribution(wrong, checks.normal_cdf, "others")
+    with pytest.raises(Mistake):
+        checks.distribution(np.full(100, np.nan), lambda u: u, "no numbers")
+
+
+def test_the_distance_of_a_distribution_by_hand():
+    """Of 100 numbers evenly in [0, c), 1 - c are missing above; 3 / sqrt(n) is 0.3."""
+    even = (np.arange(100) + 0.5) / 100
+    for c in (1.0, 0.72):
+        checks.distribution(c * even[::-1], lambda u: u, "draws")
+    with pytest.raises(Mistake, match=r"draws: .* up to 0\.323 off.*explains 0\.3\)"):
+        checks.distribution(0.68 * even, lambda u: u, "draws")
+    with pytest.raises(Mistake):  # missing below
+        checks.distribution(1 - 0.68 * even, lambda u: u, "draws")
+
+
 def test_other_checks():
     checks.adjoint(lambda x: 2 * x, lambda y: 2 * y, np.ones(3), np.ones(3), "f")
     with pytest.raises(Mistake, match="not the transpose"):

@@ -6,6 +6,7 @@ central differences in float64, under a random gradient from above.
 """
 
 import inspect
+import math
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,10 +26,12 @@ __all__ = [
     "brisk",
     "call",
     "count",
+    "distribution",
     "equal",
     "faster",
     "gradient",
     "learns",
+    "normal_cdf",
     "numeric",
     "on_device",
     "raises",
@@ -299,8 +302,34 @@ def statistic(samples, expected: float, what: str, spread=None):
         raise Mistake(
             f"{what} must be {expected:.4g} on average; got {mean:.4g} over "
             f"{samples.size:,} samples (chance explains {error:.2g})",
-            np.asarray(mean),
+            (what, np.asarray(mean)),
         )
+
+
+def distribution(samples, cdf, what: str):
+    """The shares of ``samples`` below each of them must be what ``cdf`` says.
+
+    Both may differ by 3 / sqrt(n): by chance alone that fails at most 3 times in 10^8
+    runs, 2 exp(-2 * 3^2), whatever the distribution. ``cdf`` takes sorted samples.
+
+    Source: Dvoretzky, Kiefer and Wolfowitz 1956; Massart 1990, for the constant.
+    """
+    samples = np.sort(np.asarray(samples, float).ravel())
+    right, n = cdf(samples), samples.size
+    shares = np.arange(n + 1) / n
+    distance = max((shares[1:] - right).max(), (right - shares[:-1]).max())
+    limit = 3 / np.sqrt(n)
+    if not distance <= limit:
+        raise Mistake(
+            f"{what}: the shares of small and large numbers are up to {distance:.3g} "
+            f"off, in {n:,} samples (chance explains {limit:.2g})",
+            (what, np.asarray(distance)),
+        )
+
+
+def normal_cdf(x):
+    """The share of standard normal numbers below each x."""
+    return np.array([(1 + math.erf(a / math.sqrt(2))) / 2 for a in x])
 
 
 def learns(run, baseline, what: str, seeds=(0, 1, 2), slack=1.25):

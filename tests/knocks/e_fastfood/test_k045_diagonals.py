@@ -1,7 +1,7 @@
 """Grader of k045: the random parts of Fastfood.
 
 Nothing is compared with given random numbers: what is drawn may be drawn in any way. A
-mean may be six standard errors off, a share of a distribution by DISTANCE / sqrt(n).
+mean may be six standard errors off, a share of a distribution by 3 / sqrt(n).
 Some 170 means and 9 distributions are looked at: a right answer fails any of them less
 than once in 10^6 runs. What differs from a right answer by less passes: signs of which
 51 % are 1, normal numbers whose mean is 0.05, the sum of twelve uniform numbers.
@@ -13,7 +13,6 @@ import numpy as np
 
 from minidl.knocks import Grader, checks
 from minidl.knocks.compare import plain
-from minidl.knocks.grader import Mistake
 
 knock = Grader(
     hints=[
@@ -30,7 +29,6 @@ knock = Grader(
 )
 
 TIGHT = (1e-12, 1e-13)
-DISTANCE = 3.0  # 2 * exp(-2 * 3**2) is 3e-8, by Dvoretzky, Kiefer and Wolfowitz
 SHAPES = [(1, 3), (2, 4), (3, 1), (1, 1), (4, 4), (1, 8), (5, 7), (2, 2)]
 
 
@@ -62,31 +60,6 @@ def drawn(f, d, rng, *args):
 def many(f, count, d, rng):
     """Draw after draw from the same generator, (count, d)."""
     return np.stack([drawn(f, d, rng) for _ in range(count)])
-
-
-def mean(samples, expected, what, spread=None):
-    """`checks.statistic`; known wrong answers are told apart by what is off, too."""
-    try:
-        checks.statistic(samples, expected, what, spread)
-    except Mistake as mistake:
-        raise Mistake(mistake.message, (what, mistake.evidence)) from None
-
-
-def distribution(samples, cdf, what):
-    """The shares of ``samples`` below each of them must be those of ``cdf``."""
-    samples = np.sort(samples.ravel())
-    right, n = cdf(samples), samples.size
-    steps = np.arange(n + 1) / n
-    distance = max((steps[1:] - right).max(), (right - steps[:-1]).max())
-    limit = DISTANCE / math.sqrt(n)
-    text = f"{what}: the shares of small and large numbers are up to {distance:.3g} "
-    text += f"off, in {n:,} samples (chance explains {limit:.2g})"
-    checks.true(distance <= limit, text, (what, np.asarray(distance)))
-
-
-def normal(x):
-    """The shares of standard normal numbers below each x."""
-    return np.array([(1 + math.erf(a / math.sqrt(2))) / 2 for a in x])
 
 
 def chi_square(x, d):
@@ -131,16 +104,18 @@ def signs(mine, r):
     text = f"{what}: only 1 and -1 may be drawn; got {np.unique(found)[:5]}"
     checks.true((abs(found) == 1).all(), text, found)
     for i in range(4):
-        mean(found[:, i], 0, f"{what}: b[{i}]", 1)
+        checks.statistic(found[:, i], 0, f"{what}: b[{i}]", 1)
     for i, j in ((0, 1), (1, 2), (0, 2), (0, 3)):
-        mean(found[:, i] * found[:, j], 0, f"{what}: b[{i}] * b[{j}]", 1)
-    mean(found.prod(axis=1), 0, f"{what}: the product of four signs", 1)
+        checks.statistic(found[:, i] * found[:, j], 0, f"{what}: b[{i}] * b[{j}]", 1)
+    checks.statistic(found.prod(axis=1), 0, f"{what}: the product of four signs", 1)
     between = found[1:] * found[:-1]
-    mean(between, 0, f"{what}: a sign times that of the draw before", 1)
+    checks.statistic(between, 0, f"{what}: a sign times that of the draw before", 1)
     large = drawn(f, 8000, rng)
-    mean(large, 0, f"{what}(8000, rng)", 1)
+    checks.statistic(large, 0, f"{what}(8000, rng)", 1)
     for gap in (1, 2, 4000):
-        mean(large[gap:] * large[:-gap], 0, f"{what}: b[i] * b[i + {gap}]", 1)
+        checks.statistic(
+            large[gap:] * large[:-gap], 0, f"{what}: b[i] * b[i + {gap}]", 1
+        )
     checks.true(abs(drawn(f, 1, rng)).item() == 1, f"{what}(1, rng): not 1 or -1")
 
 
@@ -156,48 +131,54 @@ def permutation(mine, r):
     good = np.array_equal(np.sort(found), np.tile(places, (len(found), 1)))
     checks.true(good, f"{what}({d}, rng): each number must come once", found)
     fixed = (found == places).sum(axis=1)
-    mean(fixed, 1, f"{what}: how many numbers stay in place", 1)
+    checks.statistic(fixed, 1, f"{what}: how many numbers stay in place", 1)
     again = np.take_along_axis(found, found, axis=1)
     text = f"{what}: how many numbers are back in place when it is applied twice"
-    mean((again == places).sum(axis=1), 2, text, math.sqrt(3))
+    checks.statistic((again == places).sum(axis=1), 2, text, math.sqrt(3))
     beside = (found[:, 1:] == found[:, :-1] + 1).sum(axis=1)
     text = f"{what}: how many numbers are followed by the next larger one"
-    mean(beside, (d - 1) / d, text, 1)
+    checks.statistic(beside, (d - 1) / d, text, 1)
     middle, variance = (d - 1) / 2, (d * d - 1) / 12
     slope = (found - middle) @ (places - middle) / (d * variance)
-    mean(slope, 0, f"{what}: the correlation of p[i] with i", 1 / math.sqrt(d - 1))
+    checks.statistic(
+        slope, 0, f"{what}: the correlation of p[i] with i", 1 / math.sqrt(d - 1)
+    )
     text = f"{what}: one draw against the next, how many numbers are the same"
-    mean((found[1:] == found[:-1]).sum(axis=1), 1, text, 1)
+    checks.statistic((found[1:] == found[:-1]).sum(axis=1), 1, text, 1)
     code = many(f, 600, 3, rng) @ [9, 3, 1]
     for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)):
         share = code == np.dot(order, [9, 3, 1])
-        mean(share, 1 / 6, f"{what}(3, rng): the share of {order}", math.sqrt(5) / 6)
+        checks.statistic(
+            share, 1 / 6, f"{what}(3, rng): the share of {order}", math.sqrt(5) / 6
+        )
     d = 1000
     larger = (many(f, 20, d, rng) > np.arange(d)).sum(axis=1)
     text = f"{what}({d}, rng): how often p[i] is larger than i"
-    mean(larger, (d - 1) / 2, text, math.sqrt((d + 1) / 12))
+    checks.statistic(larger, (d - 1) / 2, text, math.sqrt((d + 1) / 12))
 
 
 @knock.check("G: standard normal numbers, independent of each other")
 def gaussian(mine, r):
     rng, f, what = generator(r), mine.random_gaussian, "random_gaussian"
     large = drawn(f, 8000, rng)
-    mean(large, 0, f"{what}(8000, rng)", 1)
-    mean(large**2, 1, f"{what}(8000, rng)**2", math.sqrt(2))
-    distribution(large, normal, f"{what}(8000, rng)")
+    checks.statistic(large, 0, f"{what}(8000, rng)", 1)
+    checks.statistic(large**2, 1, f"{what}(8000, rng)**2", math.sqrt(2))
+    checks.distribution(large, checks.normal_cdf, f"{what}(8000, rng)")
     text = f"{what}(8000, rng): no number is beyond 3 or -3 (21 are, on average)"
     checks.true(abs(large).max() > 3, text, abs(large).max())  # by chance 4e-10
     for gap in (1, 2, 4000):
-        mean(large[gap:] * large[:-gap], 0, f"{what}: g[i] * g[i + {gap}]", 1)
+        checks.statistic(
+            large[gap:] * large[:-gap], 0, f"{what}: g[i] * g[i + {gap}]", 1
+        )
     found = many(f, 400, 2, rng)
     for i in range(2):
-        distribution(found[:, i], normal, f"{what}(2, rng): g[{i}]")
+        checks.distribution(found[:, i], checks.normal_cdf, f"{what}(2, rng): g[{i}]")
     text = f"{what}(2, rng): g[0]**2 + g[1]**2"
-    distribution((found**2).sum(axis=1), lambda x: chi_square(x, 2), text)
-    mean(found[:, 0] * found[:, 1], 0, f"{what}: g[0] * g[1]", 1)
+    checks.distribution((found**2).sum(axis=1), lambda x: chi_square(x, 2), text)
+    checks.statistic(found[:, 0] * found[:, 1], 0, f"{what}: g[0] * g[1]", 1)
     text = f"{what}: a number times that of the draw before"
-    mean(found[1:] * found[:-1], 0, text, 1)
-    distribution(many(f, 200, 1, rng), normal, f"{what}(1, rng)")
+    checks.statistic(found[1:] * found[:-1], 0, text, 1)
+    checks.distribution(many(f, 200, 1, rng), checks.normal_cdf, f"{what}(1, rng)")
 
 
 @knock.check("S: lengths of normal vectors, divided by the length of g", points=2)
@@ -212,19 +193,23 @@ def lengths(mine, r):
             checks.true(np.array_equal(given, kept), f"{what} changes g", given)
         size = np.array(found)
         text = f"{what}: (s[i] * |g|)**2, d = {d}"
-        mean(size**2, d, text, math.sqrt(2 * d))
+        checks.statistic(size**2, d, text, math.sqrt(2 * d))
         checks.true((size > 0).all(), f"{what}: every length is positive", size)
-        distribution(size**2, lambda x, d=d: chi_square(x, d), text)
+        checks.distribution(size**2, lambda x, d=d: chi_square(x, d), text)
         share = chi_square(size**2, d) - 0.5
         text = f"{what}: how s[0] goes with s[1], d = {d}"
-        mean(12 * share[:, 0] * share[:, 1], 0, text, 1)
+        checks.statistic(12 * share[:, 0] * share[:, 1], 0, text, 1)
         text = f"{what}: how s[i] goes with that of the draw before, d = {d}"
-        mean(12 * share[1:] * share[:-1], 0, text, 1)
+        checks.statistic(12 * share[1:] * share[:-1], 0, text, 1)
         text = f"{what}: how s[i] goes with g[i], d = {d}"
-        mean(share * np.sign(abs(all_g) - 0.67449), 0, text, math.sqrt(1 / 12))
+        checks.statistic(
+            share * np.sign(abs(all_g) - 0.67449), 0, text, math.sqrt(1 / 12)
+        )
     rng = generator(r)
     found = [drawn(f, 3, rng, g) * math.sqrt(g @ g) for g in r(250, 3)]
-    mean(np.square(found), 3, f"{what}: (s[i] * |g|)**2, d = 3", math.sqrt(6))
+    checks.statistic(
+        np.square(found), 3, f"{what}: (s[i] * |g|)**2, d = 3", math.sqrt(6)
+    )
 
 
 @knock.check("S: lengths for 1, 3 and 32 numbers, each of its own")
@@ -234,7 +219,7 @@ def more_lengths(mine, r):
         rng, g = generator(r), r(d)
         size = np.array([drawn(f, d, rng, g) for _ in range(count)]) * math.sqrt(g @ g)
         text = f"{what}: the shares of s[i] * |g|, d = {d}"
-        distribution(size, lambda x, d=d: chi(x, d), text)
+        checks.distribution(size, lambda x, d=d: chi(x, d), text)
     for d, count in ((2, 1500), (8, 500), (32, 300)):
         rng, g = generator(r), r(d)
         size = np.array([drawn(f, d, rng, g) for _ in range(count)]) * math.sqrt(g @ g)
@@ -242,10 +227,10 @@ def more_lengths(mine, r):
         pairs = (share.sum(axis=1) ** 2 - (share**2).sum(axis=1)) * 12
         spread = math.sqrt(d * (d - 1) * 2)  # of pairs of independent numbers
         text = f"{what}: how all pairs s[i] and s[j] go together, d = {d}"
-        mean(pairs / spread, 0, text, 1)
+        checks.statistic(pairs / spread, 0, text, 1)
         sums = share.sum(axis=1) * math.sqrt(12 / d)
         text = f"{what}: how all s[i] go with all of the draw before, d = {d}"
-        mean(sums[1:] * sums[:-1], 0, text, 1)
+        checks.statistic(sums[1:] * sums[:-1], 0, text, 1)
     g = r(5)
     drawn(f, 5, generator(r), g.astype(np.float32))
     drawn(f, 5, generator(r), np.array([0, 0, 1.5, 0, -2]))
@@ -285,7 +270,7 @@ def compare(a, b, names, order):
     for way, change in (("signs", np.sign), ("parities", parity), ("orders", ordered)):
         x, y = change(a), change(b)
         text = f"the {way} of {names}, drawn in the order {' '.join(order)}"
-        mean((x * y).sum(axis=1) / math.sqrt(d), 0, text, 1.1)
+        checks.statistic((x * y).sum(axis=1) / math.sqrt(d), 0, text, 1.1)
 
 
 def parity(a):
@@ -314,23 +299,27 @@ def repeats(mine, r):
     checks.true(count == 4000, text, ("within", count // 500))
     g = drawn(mine.random_gaussian, 40000, rng)
     share, text = math.erfc(3 / math.sqrt(2)), "random_gaussian: the share beyond 3"
-    mean(abs(g) > 3, share, text, math.sqrt(share * (1 - share)))
+    checks.statistic(abs(g) > 3, share, text, math.sqrt(share * (1 - share)))
 
 
 @knock.check("B: one sign and two; Pi: three, four and 128 places", points=2)
 def small(mine, r):
     rng, f, what = generator(r), mine.random_signs, "random_signs"
     found = many(f, 600, 1, rng)
-    mean(found, 0, f"{what}(1, rng)", 1)
+    checks.statistic(found, 0, f"{what}(1, rng)", 1)
     found = many(f, 600, 2, rng)
-    mean(found.prod(axis=1), 0, f"{what}(2, rng): b[0] * b[1]", 1)
+    checks.statistic(found.prod(axis=1), 0, f"{what}(2, rng): b[0] * b[1]", 1)
     f, what = mine.random_permutation, "random_permutation"
     found = many(f, 1500, 3, rng)
     up = (found[:, 0] < found[:, 1]) * 1.0 + (found[:, 1] < found[:, 2])
     up += found[:, 0] < found[:, 2]
-    mean(up, 1.5, f"{what}(3, rng): how many pairs are in order", math.sqrt(11 / 12))
+    checks.statistic(
+        up, 1.5, f"{what}(3, rng): how many pairs are in order", math.sqrt(11 / 12)
+    )
     share = (found == np.arange(3)).all(axis=1)
-    mean(share, 1 / 6, f"{what}(3, rng): the share of 0 1 2", math.sqrt(5) / 6)
+    checks.statistic(
+        share, 1 / 6, f"{what}(3, rng): the share of 0 1 2", math.sqrt(5) / 6
+    )
     d = 128
     p = many(f, 60, d, rng)
     steps = np.sort(np.diff(p, axis=1) % d, axis=1)
@@ -339,11 +328,11 @@ def small(mine, r):
     checks.true(same < 0.9, text, "one step")
     text = f"{what}({d}, rng): the share of numbers that stay in their half"
     stay = ((p < d // 2) == (np.arange(d) < d // 2)).mean(axis=1)
-    mean(stay, 0.5, text, 0.5 / math.sqrt(d - 1))
+    checks.statistic(stay, 0.5, text, 0.5 / math.sqrt(d - 1))
     d = 4000
     rising = (np.diff(many(f, 4, d, rng), axis=1) > 0).sum(axis=1)
     text = f"{what}({d}, rng): how often the next number is larger"
-    mean(rising, (d - 1) / 2, text, math.sqrt((d + 1) / 12))
+    checks.statistic(rising, (d - 1) / 2, text, math.sqrt((d + 1) / 12))
 
 
 @knock.check("apply and its transpose: 300 places, float16 and longdouble")

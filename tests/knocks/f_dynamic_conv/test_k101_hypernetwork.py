@@ -2,7 +2,7 @@
 
 Of the first weights means and shares are checked: each may be six standard errors off,
 which chance explains twice in 10^9 (for rare numbers, 3 times in 10^8), a distribution
-by DISTANCE / sqrt(n); all of them together, less than once in 10^6 runs.
+by 3 / sqrt(n); all of them together, less than once in 10^6 runs.
 """
 
 import math
@@ -27,7 +27,6 @@ knock = Grader(
 )
 
 TIGHT = (1e-10, 1e-12)
-DISTANCE = 3.0  # 2 * exp(-2 * 3**2) is 3e-8, by Dvoretzky, Kiefer and Wolfowitz
 CASES = [  # T, N_z, I, O, f, d
     (2, 3, 2, 3, 2, 4),
     (1, 2, 3, 2, 3, 2),
@@ -245,17 +244,13 @@ def shape_of_chance(mine, r):
         )
         wide = 1 / z_dim, 2 / (inputs * width * width * hidden)
         for name, i, variance in zip(("w", "w_out"), (0, 2), wide):
-            x = np.sort(arrays[i].ravel() / np.sqrt(variance))
+            x = arrays[i].ravel() / np.sqrt(variance)
             text, n = f"first_weights{sizes}: {name}", x.size
             count = len(np.unique(abs(x)))
             words = f"{text}: of {n:,} numbers only {count:,} differ, signs aside"
             signs = len(np.unique(x)) > 0.95 * n
             checks.true(count > 0.95 * n, words, (text, "signs differ", signs))
-            right = np.array([(1 + math.erf(a / math.sqrt(2))) / 2 for a in x])
-            steps = np.arange(n + 1) / n
-            off = max((steps[1:] - right).max(), (right - steps[:-1]).max())
-            words = f"{text} is not normal: shares are up to {off:.2g} off"
-            checks.true(off < DISTANCE / math.sqrt(n), words, (text, np.array(off)))
+            checks.distribution(x, checks.normal_cdf, f"{text} is not normal")
             if n > 40_000:
                 share = math.erfc(3 / math.sqrt(2))
                 what = f"{text}: the share beyond 3 times the spread"

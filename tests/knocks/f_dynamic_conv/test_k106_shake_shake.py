@@ -1,6 +1,6 @@
 """Grader of k106: Shake-Shake.
 
-Of what is drawn, means may be six standard errors off and shares DISTANCE / sqrt(n): by
+Of what is drawn, means may be six standard errors off and shares 3 / sqrt(n): by
 chance twice in 10^9 and 3 times in 10^8. That nothing of n draws is within 25 / n of an
 end happens twice in 10^11. All of them together fail less than once in 10^6 runs.
 """
@@ -10,7 +10,6 @@ import itertools
 import numpy as np
 
 from minidl.knocks import Grader, checks
-from minidl.knocks.grader import Mistake
 
 knock = Grader(
     hints=[
@@ -26,7 +25,6 @@ knock = Grader(
 )
 
 TIGHT = (1e-10, 1e-12)
-DISTANCE = 3.0  # 2 * exp(-2 * 3**2) is 3e-8, by Dvoretzky, Kiefer and Wolfowitz
 FORWARD, BACKWARD = ("even", "shake"), ("even", "keep", "shake")
 MODES = list(itertools.product(FORWARD, BACKWARD))
 SHAPES = [(2, 3, 2, 2), (1, 2, 2, 2), (3, 1, 1, 1), (2, 2, 2, 2), (3, 2), (3, 3)]
@@ -176,12 +174,12 @@ def chance(mine, r):
             ("beta times the beta of the call before", beta[1:], beta[:-1]),
         ):
             text = f"coefficients, shake-shake, {level}: {name}, less 0.5"
-            tell(12 * a * b, 0, text, 1)
+            checks.statistic(12 * a * b, 0, text, 1)
         text = (
             f"coefficients, shake-shake, {level}: the sum of alpha times that of beta"
         )
         sums = 12 * alpha.sum(axis=1) * beta.sum(axis=1) / alpha.shape[1]
-        tell(sums, 0, text, 1.5)
+        checks.statistic(sums, 0, text, 1.5)
 
 
 def uniform(mine, r, mode, which):
@@ -192,18 +190,14 @@ def uniform(mine, r, mode, which):
         draws = [drawn(mine, mode, level, shape, True, rng) for _ in range(count)]
         values = np.stack([d[1 + which].ravel() for d in draws])
         text = f"coefficients, {'-'.join(mode)}, {level}: {name}"
-        x = np.sort(values.ravel())
-        steps = np.arange(x.size + 1) / x.size
-        distance = max((steps[1:] - x).max(), (x - steps[:-1]).max())
-        limit = DISTANCE / np.sqrt(x.size)
-        words = f"{text} is not uniform in [0, 1): shares are {distance:.2g} off"
-        checks.true(distance <= limit, words, (text, distance))
+        x = values.ravel()
+        checks.distribution(x, lambda x: x, f"{text} is not uniform in [0, 1)")
         several = len(np.unique(x)) > 0.9 * x.size
         checks.true(several, f"{text}: the same few values come again and again", text)
         for gap in range(1, min(values.shape[1], 5)):
             product = 12 * (values[:, gap:] - 0.5) * (values[:, :-gap] - 0.5)
             words = f"{text} of two images, less 0.5, multiplied"
-            tell(product, 0, words, 1)
+            checks.statistic(product, 0, words, 1)
 
 
 @knock.check("coefficients: uniform to the ends, and no two images go together")
@@ -221,16 +215,13 @@ def many(mine, r):
         for name, a in zip(("alpha", "beta"), z.swapaxes(0, 1)):
             products = (a.sum(axis=1) ** 2 - (a**2).sum(axis=1)) / 2
             text = f"coefficients, {n} images: {name} less 0.5 of all pairs, multiplied"
-            tell(products, 0, text, 1.5 * np.sqrt(n * (n - 1) / 2))
+            checks.statistic(products, 0, text, 1.5 * np.sqrt(n * (n - 1) / 2))
 
 
 def even(a, text):
     """Uniform in [0, 1), near to both ends as well; at no distance two go together."""
     x, n = np.sort(a), a.size
-    steps = np.arange(n + 1) / n
-    distance = max((steps[1:] - x).max(), (x - steps[:-1]).max())
-    words = f"{text} is not uniform in [0, 1): shares are {distance:.2g} off"
-    checks.true(distance <= DISTANCE / np.sqrt(n), words, (text, distance))
+    checks.distribution(x, lambda x: x, f"{text} is not uniform in [0, 1)")
     words = (
         f"{text}: of {n:,} draws the smallest is {x[0]:.2g}, the largest {x[-1]:.2g}"
     )
@@ -239,14 +230,6 @@ def even(a, text):
     together = abs(np.fft.irfft(abs(wave) ** 2)[1:n])
     words = f"{text}: draws that are {1 + together.argmax()} apart go together"
     checks.true(together.max() < 9 * np.sqrt(n), words, (text, together.max()))
-
-
-def tell(samples, expected, what, spread):
-    """The check; wrong answers are told apart by what is off, too."""
-    try:
-        checks.statistic(samples, expected, what, spread)
-    except Mistake as mistake:
-        raise Mistake(mistake.message, (what, mistake.evidence)) from None
 
 
 @knock.check("mix: the skip and both branches", points=2)

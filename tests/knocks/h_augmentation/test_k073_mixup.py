@@ -270,7 +270,7 @@ def distribution(mine, r):
         what = f"the product of one lam - 1/2 and the next, for alpha = {alpha},"
         checks.statistic(lag, 0.0, what, square)
         if alpha == 1:
-            spread_out(np.sort(lam))
+            spread_out(lam)
     lam = [float(mine.draw(1, 0.05, rng)[0]) for _ in range(200)]
     text = "of 200 lam for alpha = 0.05 about 50 are below 1e-6, and as many above 1 - "
     text += f"1e-6; yours are from {min(lam):.2g} to {max(lam):.2g}"
@@ -287,30 +287,18 @@ def distribution(mine, r):
             raise Mistake(mistake.message, found) from None
     pairs = [mine.draw(2, 1.0, rng) for _ in range(count)]
     first = np.array([float(order[0]) for _, order in pairs])
-    average(first, 0.5, "order[0] of the orders of 2 images", 0.5)
+    checks.statistic(first, 0.5, "order[0] of the orders of 2 images", 0.5)
     both = np.array([float(lam) - 0.5 for lam, _ in pairs]) * (first - 0.5)
     what = "lam - 1/2 times order[0] - 1/2, which do not depend on each other,"
     checks.statistic(both, 0.0, what, math.sqrt(1 / 48))
 
 
 def spread_out(lam):
-    """Of 2000 lam for alpha = 1, sorted, nearly all differ; all are as likely."""
+    """Of 2000 lam for alpha = 1 nearly all differ; all are as likely."""
     different, n = len(set(lam.tolist())), len(lam)
     text = f"of {n} lam for alpha = 1 only {different} differ: they are rounded, or few"
     checks.true(different > 0.95 * n, text, ("differ", different))
-    steps = np.arange(n + 1) / n
-    distance = max((steps[1:] - lam).max(), (lam - steps[:-1]).max())
-    text = f"the shares of small and large lam for alpha = 1 are up to {distance:.3g} "
-    text += f"off (chance explains {3 / math.sqrt(n):.2g})"  # by chance: 2 exp(-18)
-    checks.true(distance < 3 / math.sqrt(n), text, ("shares", np.asarray(distance)))
-
-
-def average(samples, expected, what, spread):
-    """`checks.statistic`; known wrong answers are told apart by what is off, too."""
-    try:
-        checks.statistic(samples, expected, what, spread)
-    except Mistake as mistake:
-        raise Mistake(mistake.message, (what, mistake.evidence)) from None
+    checks.distribution(lam, lambda x: x, "lam for alpha = 1, which is uniform")
 
 
 @knock.check("draw: all orders are as likely in batches of 5 to 1000", points=2)
@@ -320,25 +308,31 @@ def orders(mine, r):
         found, places, of = np.stack(drawn), np.arange(n), f"of {n} images"
         good = (np.sort(found) == places).all()
         checks.true(good, f"an order {of} is not a permutation", "order")
-        average((found == places).sum(1), 1, f"how many {of} stay in place", 1)
-        average(found[:, 0], (n - 1) / 2, f"order[0] {of}", math.sqrt((n * n - 1) / 12))
+        checks.statistic((found == places).sum(1), 1, f"how many {of} stay in place", 1)
+        checks.statistic(
+            found[:, 0], (n - 1) / 2, f"order[0] {of}", math.sqrt((n * n - 1) / 12)
+        )
         again = np.take_along_axis(found, found, axis=1)
         text = f"how many {of} are back in place when order is applied twice"
-        average((again == places).sum(1), 2, text, math.sqrt(3))
+        checks.statistic((again == places).sum(1), 2, text, math.sqrt(3))
         text = f"how many {of} are followed by the next one"
-        average((found[:, 1:] == found[:, :-1] + 1).sum(1), (n - 1) / n, text, 1)
+        checks.statistic(
+            (found[:, 1:] == found[:, :-1] + 1).sum(1), (n - 1) / n, text, 1
+        )
         middle, variance = (n - 1) / 2, (n * n - 1) / 12
         slope = (found - middle) @ (places - middle) / (n * variance)
         text = f"the correlation of order[b] with b {of}"
-        average(slope, 0, text, 1 / math.sqrt(n - 1))
+        checks.statistic(slope, 0, text, 1 / math.sqrt(n - 1))
         text = f"how often order[b] is larger than b {of}"
         larger = (found > places).sum(1)
-        average(larger, (n - 1) / 2, text, math.sqrt((n + 1) / 12))
+        checks.statistic(larger, (n - 1) / 2, text, math.sqrt((n + 1) / 12))
         text = f"how many {of} are at the same place in the next order"
-        average((found[1:] == found[:-1]).sum(1), 1, text, 1)
+        checks.statistic((found[1:] == found[:-1]).sum(1), 1, text, 1)
         if n < 10:
             sign = np.linalg.det(np.eye(n)[found])
-            average(sign, 0, f"the sign of the orders {of}, 1 if even, -1 if odd,", 1)
+            checks.statistic(
+                sign, 0, f"the sign of the orders {of}, 1 if even, -1 if odd,", 1
+            )
 
 
 DRAW = "return rng.beta(alpha, alpha), rng.permutation(n)"
