@@ -202,18 +202,18 @@ def recalibrate(net: CroppedNet, choice: Iterable[int], batches: Iterable[Tensor
     Raises: ArgumentError without a batch.
     Source: Liu et al. 2019, section 3.2.
     """
-    was_training, number = net.training, 0
+    was_training, seen = net.training, 0
     norms = [row[c] for row, c in zip(net.norms, net.checked(choice))]
     kept = [norm.momentum for norm in norms]
     with no_grad():
-        for number, images in enumerate(batches, 1):
+        for seen, images in enumerate(batches, 1):
             for norm in norms:
-                norm.momentum = 1 / number  # the first forgets what was before
+                norm.momentum = 1 / seen  # the first forgets what was before
             net.train()(images, choice)
     for norm, momentum in zip(norms, kept):
         norm.momentum = momentum
     net.train(was_training)
-    if not number:
+    if not seen:
         raise ArgumentError("recalibrate: batches must hold one at least; got none")
 
 
